@@ -1,0 +1,1 @@
+//! Binance archives into research-ready minutes and order-flow factors

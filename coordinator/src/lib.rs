@@ -1,0 +1,1 @@
+//! Plans what the archive holds into the queue, and returns expired leases

@@ -1,0 +1,1 @@
+//! The output: where tables lie, how they are written, published and read back

@@ -1,0 +1,1 @@
+//! Claims tasks, streams archives into tables, publishes them
