@@ -1,1 +1,44 @@
-//! Symbols, periods, archive names, rows, exact minutes and hours: pure functions over bytes and values
+//! Symbols, periods, archive names, rows, exact minutes and hours: pure functions over bytes and values.
+//!
+//! Bytes of a CSV go into a mill ([`AggTradesMill`], [`KlinesMill`]) in chunks of any size; out come [`Minute`]s,
+//! [`Hour`]s and [`Kline`]s and the [`Quality`] of what was read. No result depends on the order of rows or on where
+//! the chunks were cut; the one exception is which of two contradicting rows with one id counts.
+//!
+//! No files, sockets, clocks or randomness here.
+
+mod agg_trade;
+mod agg_trades;
+mod cells;
+mod data;
+mod decimal;
+mod error;
+mod exact;
+mod hour;
+mod ids;
+mod interval;
+mod kline;
+mod klines;
+mod lines;
+mod market;
+mod minute;
+mod period;
+mod quality;
+mod sums;
+mod symbol;
+mod wide;
+
+pub use agg_trade::AggTrade;
+pub use agg_trades::{AggTradesMill, AggTradesResult, Milled, RepeatedIds};
+pub use data::{ArchiveName, Data, archive_folder, archive_stem, symbols_folder};
+pub use decimal::Decimal;
+pub use error::{NameError, RowError};
+pub use exact::ExactSum;
+pub use hour::{Hour, hours};
+pub use interval::Interval;
+pub use kline::{Kline, hours_from_minutes};
+pub use klines::{KlinesMill, MilledKlines};
+pub use market::Market;
+pub use minute::{Minute, Thresholds};
+pub use period::{DateRange, Period};
+pub use quality::Quality;
+pub use symbol::Symbol;

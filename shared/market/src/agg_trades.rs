@@ -1,0 +1,202 @@
+//! A whole aggTrades CSV, chunk by chunk, into minutes and a record of its quality.
+
+use std::collections::HashMap;
+
+use roaring::RoaringTreemap;
+
+use crate::agg_trade::{self, AggTrade};
+use crate::cells;
+use crate::error::CellError;
+use crate::ids::{IdSet, TooScattered};
+use crate::lines::Lines;
+use crate::minute::{Minute, MinuteTable, Thresholds};
+use crate::quality::Quality;
+use crate::{Market, Period, RowError, Symbol};
+
+/// Repeated ids whose first rows are remembered, to tell a repetition from a contradiction: about 64 MB.
+const MOST_REPEATS: u64 = 1 << 21;
+
+/// Folds the trades of one symbol and period into minutes, in any order of rows and any size of chunks.
+///
+/// A repeated id counts once, its first row. Whether a repetition says the same can only be known by whoever
+/// remembers that first row, and remembering every row is not constant memory. So a file with repeated ids is read
+/// twice: the first reading ends in [`Milled::Again`], the second remembers just the rows of those ids.
+#[derive(Debug)]
+pub struct AggTradesMill {
+    lines: Lines,
+    rows: Rows,
+}
+
+#[derive(Debug)]
+struct Rows {
+    ids: IdSet,
+    table: MinuteTable,
+    quality: Quality,
+    found: RoaringTreemap,
+    repeats: Option<Repeats>,
+    first_ts: i64,
+    last_ts: i64,
+}
+
+/// The ids that a file shows more than once.
+#[derive(Debug, Clone, Default)]
+pub struct RepeatedIds(RoaringTreemap);
+
+#[derive(Debug)]
+struct Repeats {
+    ids: RoaringTreemap,
+    /// A fingerprint of each id's first row.
+    first: HashMap<u64, u64>,
+}
+
+/// What came of a file.
+#[derive(Debug)]
+pub enum Milled {
+    /// Everything.
+    Whole(AggTradesResult),
+    /// Ids are repeated: read the file once more with a mill made by [`AggTradesMill::second`].
+    Again(RepeatedIds),
+}
+
+/// The minutes of a file and what was seen beside them.
+#[derive(Debug)]
+pub struct AggTradesResult {
+    table: MinuteTable,
+    /// What was seen.
+    pub quality: Quality,
+}
+
+impl AggTradesResult {
+    /// One minute per minute that saw a trade, ascending.
+    pub fn minutes(&self) -> impl Iterator<Item = Minute> + '_ {
+        self.table.minutes()
+    }
+}
+
+impl AggTradesMill {
+    /// A mill for the first reading of a file.
+    pub fn new(market: Market, symbol: &Symbol, period: Period, thresholds: Thresholds) -> Self {
+        Self {
+            lines: Lines::default(),
+            rows: Rows {
+                ids: IdSet::default(),
+                table: MinuteTable::new(market, symbol, period, thresholds),
+                quality: Quality::default(),
+                found: RoaringTreemap::new(),
+                repeats: None,
+                first_ts: i64::MAX,
+                last_ts: i64::MIN,
+            },
+        }
+    }
+
+    /// A mill for the second reading of a file whose first one found these ids repeated.
+    pub fn second(
+        market: Market,
+        symbol: &Symbol,
+        period: Period,
+        thresholds: Thresholds,
+        repeated: RepeatedIds,
+    ) -> Self {
+        let mut mill = Self::new(market, symbol, period, thresholds);
+        mill.rows.repeats = Some(Repeats { ids: repeated.0, first: HashMap::new() });
+        mill
+    }
+
+    /// Takes the next bytes of the CSV.
+    ///
+    /// # Errors
+    ///
+    /// Names the line and column of a row that does not parse.
+    pub fn feed(&mut self, chunk: &[u8]) -> Result<(), RowError> {
+        let Self { lines, rows } = self;
+        lines.feed(chunk, &mut |number, line| rows.row(number, line))
+    }
+
+    /// Rows read so far.
+    pub fn rows(&self) -> u64 {
+        self.rows.quality.rows
+    }
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    ///
+    /// As [`AggTradesMill::feed`], for a last line without an end.
+    pub fn finish(mut self) -> Result<Milled, RowError> {
+        let Self { lines, rows } = &mut self;
+        lines.finish(&mut |number, line| rows.row(number, line))?;
+        let Rows { ids, table, mut quality, found, repeats, first_ts, last_ts } = self.rows;
+        if repeats.is_none() && !found.is_empty() {
+            return Ok(Milled::Again(RepeatedIds(found)));
+        }
+        let summary = ids.summary().map_err(|_| scattered(0).at(quality.rows))?;
+        quality.id_gaps = Some(summary.map_or(0, |ids| ids.gaps));
+        quality.missing_ids = Some(summary.map_or(0, |ids| ids.missing));
+        quality.first_id = summary.map(|ids| ids.first);
+        quality.last_id = summary.map(|ids| ids.last);
+        if first_ts <= last_ts {
+            (quality.first_ts, quality.last_ts) = (Some(first_ts), Some(last_ts));
+        }
+        quality.missing_minutes = Some((table.minutes_in_period() - table.len()) as u64);
+        Ok(Milled::Whole(AggTradesResult { table, quality }))
+    }
+}
+
+impl Rows {
+    #[inline]
+    fn row(&mut self, number: u64, line: &[u8]) -> Result<(), CellError> {
+        if number == 1 && cells::is_header(line) {
+            return cells::check_header(line, agg_trade::COLUMNS);
+        }
+        let trade = AggTrade::parse(line)?;
+        self.quality.rows += 1;
+        if self.ids.highest().is_some_and(|highest| trade.id < highest) {
+            self.quality.unordered += 1;
+        }
+        let new = self.ids.insert(trade.id).map_err(|TooScattered| scattered(trade.id))?;
+        if !new {
+            return self.repeated(&trade);
+        }
+        if let Some(repeats) = &mut self.repeats
+            && repeats.ids.contains(trade.id)
+        {
+            repeats.first.insert(trade.id, trade.fingerprint());
+        }
+        if trade.quantity.mantissa == 0 {
+            self.quality.zero_quantity += 1;
+            return Ok(());
+        }
+        if !self.table.covers(trade.time_us) {
+            self.quality.out_of_period += 1;
+            return Ok(());
+        }
+        self.first_ts = self.first_ts.min(trade.time_us);
+        self.last_ts = self.last_ts.max(trade.time_us);
+        self.table.add(&trade)
+    }
+
+    #[cold]
+    fn repeated(&mut self, trade: &AggTrade) -> Result<(), CellError> {
+        let Some(repeats) = &self.repeats else {
+            self.found.insert(trade.id);
+            if self.found.len() > MOST_REPEATS {
+                return Err(CellError::new(
+                    "agg_trade_id",
+                    trade.id.to_string().as_bytes(),
+                    "one of at most 2,097,152 repeated ids",
+                ));
+            }
+            return Ok(());
+        };
+        match repeats.first.get(&trade.id) {
+            Some(&first) if first != trade.fingerprint() => self.quality.contradictions += 1,
+            _ => self.quality.duplicates += 1,
+        }
+        Ok(())
+    }
+}
+
+fn scattered(id: u64) -> CellError {
+    CellError::new("agg_trade_id", id.to_string().as_bytes(), "near the other ids: they are too scattered to count")
+}

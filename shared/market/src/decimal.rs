@@ -1,0 +1,125 @@
+//! Decimals as scaled integers.
+
+use crate::exact;
+use crate::wide::limbs;
+
+/// A non-negative decimal: `mantissa` / 10 to the `scale`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decimal {
+    /// Digits without the point; below 2⁹⁶.
+    pub mantissa: u128,
+    /// Digits behind the point, 0 to 12.
+    pub scale: u8,
+}
+
+/// The most digits behind the point; trailing zeros beyond them are accepted.
+pub const MOST_DECIMALS: u8 = 12;
+
+const LARGEST: u128 = 1 << 96;
+
+impl Decimal {
+    /// A whole number.
+    pub const fn whole(value: u64) -> Self {
+        Self { mantissa: value as u128, scale: 0 }
+    }
+
+    /// Reads `123`, `123.450` or `1.5E-8`; `None` for anything else, a sign or more than 12 decimals.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let (digits, exponent) = match text.iter().position(|b| matches!(b, b'e' | b'E')) {
+            Some(at) => {
+                let exponent: i32 = std::str::from_utf8(&text[at + 1..]).ok()?.parse().ok()?;
+                (&text[..at], exponent.clamp(-1000, 1000))
+            }
+            None => (text, 0),
+        };
+        let mut mantissa = 0u128;
+        let mut scale = -exponent;
+        let (mut point, mut seen) = (false, false);
+        for &byte in digits {
+            match byte {
+                b'0'..=b'9' => {
+                    seen = true;
+                    mantissa = mantissa.checked_mul(10)?.checked_add(u128::from(byte - b'0'))?;
+                    scale += i32::from(point);
+                }
+                b'.' if !point => point = true,
+                _ => return None,
+            }
+        }
+        if !seen {
+            return None;
+        }
+        while scale > i32::from(MOST_DECIMALS) && mantissa.is_multiple_of(10) {
+            if mantissa == 0 {
+                scale = 0;
+                break;
+            }
+            mantissa /= 10;
+            scale -= 1;
+        }
+        while scale < 0 {
+            if mantissa == 0 {
+                scale = 0;
+                break;
+            }
+            mantissa = mantissa.checked_mul(10)?;
+            if mantissa >= LARGEST {
+                return None;
+            }
+            scale += 1;
+        }
+        (scale <= i32::from(MOST_DECIMALS) && mantissa < LARGEST)
+            .then_some(Self { mantissa, scale: scale as u8 })
+    }
+
+    /// The mantissa at a scale at least as large; `None` when it does not fit 128 bits.
+    pub(crate) fn mantissa_at(self, scale: u8) -> Option<u128> {
+        debug_assert!(scale >= self.scale);
+        if scale == self.scale {
+            return Some(self.mantissa);
+        }
+        self.mantissa.checked_mul(u128::from(exact::POW10[usize::from(scale - self.scale)]))
+    }
+
+    /// The nearest `f64`, ties to even.
+    pub fn to_f64(self) -> f64 {
+        exact::round(&limbs(self.mantissa), u32::from(self.scale))
+    }
+}
+
+impl std::fmt::Display for Decimal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let digits = format!("{:0width$}", self.mantissa, width = usize::from(self.scale) + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - usize::from(self.scale));
+        let fraction = fraction.trim_end_matches('0');
+        f.write_str(whole)?;
+        if fraction.is_empty() { Ok(()) } else { write!(f, ".{fraction}") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Option<String> {
+        Decimal::parse(text.as_bytes()).map(|d| d.to_string())
+    }
+
+    #[test]
+    fn plain_and_scientific_forms_are_read_exactly() {
+        assert_eq!(parse("42283.50").as_deref(), Some("42283.5"));
+        assert_eq!(parse("0E-16").as_deref(), Some("0"));
+        assert_eq!(parse("1.5E-8").as_deref(), Some("0.000000015"));
+        assert_eq!(parse("2e3").as_deref(), Some("2000"));
+        assert_eq!(parse("0.0000000000010000").as_deref(), Some("0.000000000001"));
+        assert_eq!(parse(".5").as_deref(), Some("0.5"));
+    }
+
+    #[test]
+    fn what_is_no_decimal_is_refused() {
+        for text in ["", ".", "-1", "+1", "1,5", "1.2.3", "nan", "0.0000000000001", "1e30", "1e", " 1"] {
+            assert_eq!(parse(text), None, "{text:?}");
+        }
+        assert_eq!(parse(&"9".repeat(40)), None);
+    }
+}

@@ -1,0 +1,205 @@
+//! The one rounding of exact sums: scaled integers to the nearest `f64`, and the exact sum of `f64`s.
+
+/// 10⁰ … 10¹⁹.
+pub(crate) const POW10: [u64; 20] = {
+    let mut table = [1u64; 20];
+    let mut at = 1;
+    while at < 20 {
+        table[at] = table[at - 1] * 10;
+        at += 1;
+    }
+    table
+};
+
+/// 10⁰ … 10²², all exact in an `f64`.
+const EXACT_F64: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
+    1e19, 1e20, 1e21, 1e22,
+];
+
+/// 5⁰ … 5²⁷, all that fit in 64 bits.
+const POW5: [u64; 28] = {
+    let mut table = [1u64; 28];
+    let mut at = 1;
+    while at < 28 {
+        table[at] = table[at - 1] * 5;
+        at += 1;
+    }
+    table
+};
+
+/// `limbs` (lowest first) divided by 10 to the `scale`, to the nearest `f64`, ties to even.
+pub(crate) fn round(limbs: &[u64], scale: u32) -> f64 {
+    let used = limbs.iter().rposition(|&limb| limb != 0).map_or(0, |at| at + 1);
+    match used {
+        0 => 0.0,
+        // Both the number and the power of ten are exact, so their quotient is rounded once.
+        1 if limbs[0] <= 1 << 53 && scale <= 22 => limbs[0] as f64 / EXACT_F64[scale as usize],
+        1 => round_u128(u128::from(limbs[0]), scale).unwrap_or_else(|| round_text(&limbs[..1], scale)),
+        2 => round_u128(u128::from(limbs[0]) | u128::from(limbs[1]) << 64, scale)
+            .unwrap_or_else(|| round_text(&limbs[..2], scale)),
+        _ => round_text(&limbs[..used], scale),
+    }
+}
+
+/// By one integer division, where the quotient keeps enough bits; `None` elsewhere.
+fn round_u128(value: u128, scale: u32) -> Option<f64> {
+    let divisor = u128::from(*POW5.get(scale as usize)?);
+    // 55 bits of quotient decide the rounding, the remainder breaks ties.
+    let wanted = 55 + (128 - divisor.leading_zeros()) as i32 - (128 - value.leading_zeros()) as i32;
+    let shift = wanted.max(0) as u32;
+    if shift > value.leading_zeros() {
+        return None;
+    }
+    let shifted = value << shift;
+    let (quotient, remainder) = (shifted / divisor, shifted % divisor);
+    // The lowest bit stands for all that was cut off: there are at least two bits between it and the rounding.
+    let sticky = quotient | u128::from(remainder != 0);
+    Some(ldexp(sticky as f64, -(shift as i32) - scale as i32))
+}
+
+/// `value` × 2 to the `exponent`; exact, for the exponents of this module stay far from the subnormals.
+fn ldexp(value: f64, exponent: i32) -> f64 {
+    value * f64::from_bits(((1023 + exponent) as u64) << 52)
+}
+
+/// By the decimal digits and the standard parser, which rounds any number of them correctly.
+fn round_text(limbs: &[u64], scale: u32) -> f64 {
+    let mut rest = limbs.to_vec();
+    let mut groups = Vec::new();
+    while rest.iter().any(|&limb| limb != 0) {
+        let mut carry = 0u128;
+        for limb in rest.iter_mut().rev() {
+            carry = carry << 64 | u128::from(*limb);
+            *limb = (carry / u128::from(POW10[19])) as u64;
+            carry %= u128::from(POW10[19]);
+        }
+        groups.push(carry as u64);
+    }
+    let mut text = String::with_capacity(groups.len() * 19 + 6);
+    for group in groups.iter().rev() {
+        text.push_str(&format!("{group:019}"));
+    }
+    text.push_str(&format!("e-{scale}"));
+    text.parse().expect("digits and an exponent are a number")
+}
+
+/// The exact sum of finite `f64`s, rounded once to the nearest, ties to even: what `math.fsum` returns.
+///
+/// Shewchuk's algorithm: the partial sums do not overlap, so together they hold every bit.
+#[derive(Debug, Clone, Default)]
+pub struct ExactSum {
+    partials: Vec<f64>,
+}
+
+impl ExactSum {
+    /// Adds one value.
+    pub fn add(&mut self, value: f64) {
+        let mut x = value;
+        let mut kept = 0;
+        for at in 0..self.partials.len() {
+            let mut y = self.partials[at];
+            if x.abs() < y.abs() {
+                std::mem::swap(&mut x, &mut y);
+            }
+            let high = x + y;
+            let low = y - (high - x);
+            if low != 0.0 {
+                self.partials[kept] = low;
+                kept += 1;
+            }
+            x = high;
+        }
+        self.partials.truncate(kept);
+        if x != 0.0 {
+            self.partials.push(x);
+        }
+    }
+
+    /// The sum so far.
+    pub fn value(&self) -> f64 {
+        let mut parts = self.partials.iter().rev().copied();
+        let Some(mut high) = parts.next() else { return 0.0 };
+        while let Some(part) = parts.next() {
+            let before = high;
+            high = before + part;
+            let low = part - (high - before);
+            if low != 0.0 {
+                // Half-way cases: the next partial's sign says on which side the true sum lies.
+                if let Some(next) = parts.next()
+                    && ((low < 0.0 && next < 0.0) || (low > 0.0 && next > 0.0))
+                {
+                    let doubled = low * 2.0;
+                    let candidate = high + doubled;
+                    if doubled == candidate - high {
+                        high = candidate;
+                    }
+                }
+                break;
+            }
+        }
+        high
+    }
+}
+
+impl FromIterator<f64> for ExactSum {
+    fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
+        let mut sum = Self::default();
+        values.into_iter().for_each(|value| sum.add(value));
+        sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wide::limbs;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn rounding_agrees_with_the_standard_parser(low: u64, high in any::<u64>(), cut in 0u32..128, scale in 0u32..49) {
+            let value = (u128::from(high) << 64 | u128::from(low)) >> cut;
+            let expected: f64 = format!("{value}e-{scale}").parse().unwrap();
+            prop_assert_eq!(round(&limbs(value), scale).to_bits(), expected.to_bits());
+        }
+
+        #[test]
+        fn ties_are_rounded_to_even(mantissa in (1u64 << 52)..(1 << 53), shift in 0u32..60, scale in 0u32..20) {
+            // (2m + 1) / 2 is exactly half-way between two floats; times 10^scale it must survive the division.
+            let odd = u128::from(mantissa * 2 + 1) << shift;
+            if let Some(scaled) = odd.checked_mul(u128::from(POW10[scale as usize])) {
+                prop_assert_eq!(round(&limbs(scaled), scale).to_bits(), (odd as f64).to_bits());
+            }
+        }
+
+        #[test]
+        fn wide_values_agree_with_the_text(limbs: [u64; 4], scale in 0u32..49) {
+            let text = round_text(&limbs, scale);
+            let top = round_text(&limbs[2..], 0) * 2f64.powi(128) / 10f64.powi(scale as i32);
+            prop_assert!((text - top).abs() <= text.abs() * 1e-12, "{} {}", text, top);
+        }
+
+        #[test]
+        fn a_sum_does_not_depend_on_the_order(mut values in prop::collection::vec(-1e12f64..1e12, 0..60), seed: u64) {
+            let forward: ExactSum = values.iter().copied().collect();
+            let len = values.len().max(1);
+            values.rotate_left(seed as usize % len);
+            values.reverse();
+            let other: ExactSum = values.into_iter().collect();
+            prop_assert_eq!(forward.value().to_bits(), other.value().to_bits());
+        }
+    }
+
+    #[test]
+    fn small_bits_are_not_lost_beside_large_ones() {
+        let sum: ExactSum = [1e16, 1.0, 1e-16, -1e16].into_iter().collect();
+        assert_eq!(sum.value(), 1.0);
+        let tenths: ExactSum = std::iter::repeat_n(0.1, 10).collect();
+        assert_eq!(tenths.value(), 1.0);
+        assert_eq!(ExactSum::default().value(), 0.0);
+        // 1e16 + 1 is half-way; the tiny rest decides.
+        let above: ExactSum = [1e16, 1.0, 1e-30].into_iter().collect();
+        assert_eq!(above.value(), 1e16 + 2.0);
+    }
+}

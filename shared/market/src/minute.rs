@@ -1,0 +1,360 @@
+//! Trades → minutes: exact, whatever the order of the rows.
+
+use crate::agg_trade::AggTrade;
+use crate::decimal::Decimal;
+use crate::error::CellError;
+use crate::exact::POW10;
+use crate::sums::{Buckets, MinuteSums, Narrow, ScaledTrade, Sum, Wide256, Width};
+use crate::wide::{Wide, limbs};
+use crate::{Market, Period, Symbol};
+
+/// One minute that saw at least one trade: a row of `aggtrades_1m`.
+///
+/// Times are UTC microseconds; `_qty` and `base_volume` are base units, `_quote` quote units (USD for cm). Every sum
+/// is the exact decimal sum, rounded once to the nearest `f64`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(missing_docs, reason = "the names are the columns', documented in docs/datasets.md")]
+pub struct Minute {
+    pub minute_us: i64,
+    pub trade_count: i64,
+    pub base_volume: f64,
+    pub quote_volume: f64,
+    pub taker_buy_qty: f64,
+    pub taker_sell_qty: f64,
+    pub taker_buy_quote: f64,
+    pub taker_sell_quote: f64,
+    pub taker_buy_quote_sq: f64,
+    pub taker_sell_quote_sq: f64,
+    pub taker_buy_trade_count: i64,
+    pub taker_sell_trade_count: i64,
+    pub whale_buy_quote: f64,
+    pub whale_sell_quote: f64,
+    pub retail_buy_quote: f64,
+    pub retail_sell_quote: f64,
+    pub first_ts_us: i64,
+    pub price_first: f64,
+    pub last_ts_us: i64,
+    pub price_last: f64,
+    pub price_high: f64,
+    pub price_low: f64,
+    pub raw_trade_count: i64,
+}
+
+/// The quotes from which a trade counts as a whale's, and up to which as retail; both inclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Thresholds {
+    /// Default 50,000.
+    pub whale_quote: Decimal,
+    /// Default 1,000.
+    pub retail_quote: Decimal,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { whale_quote: Decimal::whole(50_000), retail_quote: Decimal::whole(1_000) }
+    }
+}
+
+/// Digits behind the point of a base quantity that is computed from contracts.
+const CONTRACT_BASE_SCALE: u8 = 8;
+
+const MINUTE_US: i64 = 60_000_000;
+
+/// What the archive's quantities are.
+#[derive(Debug, Clone, Copy)]
+enum Unit {
+    Base,
+    Contracts { usd: u64 },
+}
+
+/// The scales that a table's integers are in. They grow when a row shows more decimals.
+#[derive(Debug, Clone, Copy)]
+struct Scales {
+    unit: Unit,
+    price: u8,
+    quantity: u8,
+}
+
+impl Scales {
+    fn base(self) -> u32 {
+        match self.unit {
+            Unit::Base => u32::from(self.quantity),
+            Unit::Contracts { .. } => u32::from(CONTRACT_BASE_SCALE),
+        }
+    }
+
+    fn quote(self) -> u32 {
+        match self.unit {
+            Unit::Base => u32::from(self.price) + u32::from(self.quantity),
+            Unit::Contracts { .. } => u32::from(self.quantity),
+        }
+    }
+
+    fn buckets<Q: Sum>(self, thresholds: &Thresholds) -> Buckets<Q> {
+        let scaled = |threshold: Decimal, up: bool| {
+            let (mantissa, from, to) = (threshold.mantissa, u32::from(threshold.scale), self.quote());
+            if to < from {
+                let unit = u128::from(POW10[(from - to) as usize]);
+                let whole = if up { mantissa.div_ceil(unit) } else { mantissa / unit };
+                return Q::from_limbs(&limbs(whole));
+            }
+            let mut wide = Wide::<4>::from_limbs(&limbs(mantissa))?;
+            for factor in power_of_ten(to - from) {
+                wide = wide.checked_mul_limb(factor)?;
+            }
+            Q::from_limbs(&wide.0)
+        };
+        Buckets { whale: scaled(thresholds.whale_quote, true), retail: scaled(thresholds.retail_quote, false) }
+    }
+
+    /// The row in these scales, which are fine enough for it.
+    #[inline]
+    fn trade<W: Width>(self, row: &AggTrade) -> Option<ScaledTrade<W>> {
+        let price_mantissa = row.price.mantissa_at(self.price)?;
+        let quantity_mantissa = row.quantity.mantissa_at(self.quantity)?;
+        let price = W::value(price_mantissa)?;
+        let (quantity, quote) = match self.unit {
+            Unit::Base => {
+                let quantity = W::value(quantity_mantissa)?;
+                (quantity, W::product(price, quantity)?)
+            }
+            Unit::Contracts { usd } => {
+                let quote = quantity_mantissa.checked_mul(u128::from(usd))?;
+                let base = self.base_of_contracts(quote, price_mantissa)?;
+                (W::value(base)?, W::Quote::from_limbs(&limbs(quote))?)
+            }
+        };
+        Some(ScaledTrade {
+            id: row.id,
+            time_us: row.time_us,
+            price,
+            quantity,
+            quote,
+            side: usize::from(row.buyer_is_maker),
+            raw_trades: row.last_trade_id - row.first_trade_id + 1,
+        })
+    }
+
+    /// quote ÷ price at 8 decimals, half to even.
+    fn base_of_contracts(self, quote: u128, price: u128) -> Option<u128> {
+        let up = u128::from(POW10[usize::from(CONTRACT_BASE_SCALE)]) * u128::from(POW10[usize::from(self.price)]);
+        let numerator = quote.checked_mul(up)?;
+        let denominator = price.checked_mul(u128::from(POW10[usize::from(self.quantity)]))?;
+        let (whole, rest) = (numerator.checked_div(denominator)?, numerator.checked_rem(denominator)?);
+        let round_up = match rest.cmp(&(denominator - rest)) {
+            std::cmp::Ordering::Greater => true,
+            std::cmp::Ordering::Equal => whole % 2 == 1,
+            std::cmp::Ordering::Less => false,
+        };
+        Some(whole + u128::from(round_up))
+    }
+}
+
+/// 10 to the `exponent` as factors of one limb each.
+fn power_of_ten(exponent: u32) -> impl Iterator<Item = u64> {
+    let full = exponent / 19;
+    std::iter::repeat_n(POW10[19], full as usize).chain([POW10[(exponent % 19) as usize]])
+}
+
+/// The minutes of a period while its trades come in, in any order.
+///
+/// Memory is one slot per minute of the period: about 12 MB for a month, whatever the number of trades.
+#[derive(Debug)]
+pub(crate) struct MinuteTable {
+    start_us: i64,
+    end_us: i64,
+    thresholds: Thresholds,
+    scales: Option<Scales>,
+    unit: Unit,
+    slots: Slots,
+    /// The slot of the latest row and where its minute begins: rows mostly stay in it.
+    current: usize,
+    current_us: i64,
+}
+
+#[derive(Debug)]
+enum Slots {
+    Narrow(Vec<MinuteSums<Narrow>>, Buckets<u128>),
+    Wide(Vec<MinuteSums<Wide256>>, Buckets<Wide<4>>),
+}
+
+impl MinuteTable {
+    pub fn new(market: Market, symbol: &Symbol, period: Period, thresholds: Thresholds) -> Self {
+        let unit = match market {
+            Market::Cm => Unit::Contracts { usd: symbol.contract_size_usd() },
+            Market::Um | Market::Spot => Unit::Base,
+        };
+        Self {
+            start_us: period.start_us(),
+            end_us: period.end_us(),
+            thresholds,
+            scales: None,
+            unit,
+            slots: Slots::Narrow(
+                vec![MinuteSums::default(); period.minutes()],
+                Buckets { whale: None, retail: None },
+            ),
+            current: 0,
+            current_us: period.start_us(),
+        }
+    }
+
+    /// Whether the time lies in the period.
+    #[inline]
+    pub fn covers(&self, time_us: i64) -> bool {
+        (self.start_us..self.end_us).contains(&time_us)
+    }
+
+    /// Adds a trade whose time the period covers.
+    #[inline]
+    pub fn add(&mut self, row: &AggTrade) -> Result<(), CellError> {
+        let scales = match self.scales {
+            Some(scales) if row.price.scale <= scales.price && row.quantity.scale <= scales.quantity => scales,
+            _ => self.refine(row)?,
+        };
+        let into = row.time_us - self.current_us;
+        if !(0..MINUTE_US).contains(&into) {
+            self.current = ((row.time_us - self.start_us) / MINUTE_US) as usize;
+            self.current_us = self.start_us + self.current as i64 * MINUTE_US;
+        }
+        if let Slots::Narrow(slots, buckets) = &mut self.slots {
+            if let Some(trade) = scales.trade::<Narrow>(row)
+                && slots[self.current].add(&trade, buckets).is_some()
+            {
+                return Ok(());
+            }
+            self.widen();
+        }
+        self.add_wide(scales, row)
+    }
+
+    #[cold]
+    fn add_wide(&mut self, scales: Scales, row: &AggTrade) -> Result<(), CellError> {
+        let Slots::Wide(slots, buckets) = &mut self.slots else { unreachable!("widened before") };
+        scales
+            .trade::<Wide256>(row)
+            .and_then(|trade| slots[self.current].add(&trade, buckets))
+            .ok_or_else(|| too_large(row))
+    }
+
+    /// Moves to scales that hold the row's decimals.
+    #[cold]
+    fn refine(&mut self, row: &AggTrade) -> Result<Scales, CellError> {
+        let (price, quantity) = (row.price.scale, row.quantity.scale);
+        let scales = match self.scales {
+            None => Scales { unit: self.unit, price, quantity },
+            Some(old) => {
+                let new = Scales {
+                    price: old.price.max(price),
+                    quantity: old.quantity.max(quantity),
+                    ..old
+                };
+                self.rescale(old, new).ok_or_else(|| too_large(row))?;
+                new
+            }
+        };
+        self.scales = Some(scales);
+        match &mut self.slots {
+            Slots::Narrow(_, buckets) => *buckets = scales.buckets(&self.thresholds),
+            Slots::Wide(_, buckets) => *buckets = scales.buckets(&self.thresholds),
+        }
+        Ok(scales)
+    }
+
+    fn rescale(&mut self, old: Scales, new: Scales) -> Option<()> {
+        let price = POW10[usize::from(new.price - old.price)];
+        let quantity = POW10[(new.base() - old.base()) as usize];
+        let quote: Vec<u64> = power_of_ten(new.quote() - old.quote()).collect();
+        if let Slots::Narrow(slots, _) = &self.slots {
+            let finer: Option<Vec<_>> =
+                slots.iter().map(|slot| slot.rescaled(price, quantity, &quote)).collect();
+            match finer {
+                Some(finer) => {
+                    self.slots = Slots::Narrow(finer, Buckets { whale: None, retail: None });
+                    return Some(());
+                }
+                None => self.widen(),
+            }
+        }
+        let Slots::Wide(slots, _) = &mut self.slots else { unreachable!("widened before") };
+        for slot in slots {
+            *slot = slot.rescaled(price, quantity, &quote)?;
+        }
+        Some(())
+    }
+
+    #[cold]
+    fn widen(&mut self) {
+        if let (Slots::Narrow(slots, _), Some(scales)) = (&self.slots, self.scales) {
+            let wide = slots.iter().map(MinuteSums::widened).collect();
+            self.slots = Slots::Wide(wide, scales.buckets(&self.thresholds));
+        }
+    }
+
+    /// The minutes that saw a trade, ascending.
+    pub fn minutes(&self) -> Box<dyn Iterator<Item = Minute> + '_> {
+        let Some(scales) = self.scales else { return Box::new(std::iter::empty()) };
+        match &self.slots {
+            Slots::Narrow(slots, _) => Box::new(rounded(slots, scales, self.start_us)),
+            Slots::Wide(slots, _) => Box::new(rounded(slots, scales, self.start_us)),
+        }
+    }
+
+    /// Minutes of the period, with trades or without.
+    pub fn minutes_in_period(&self) -> usize {
+        ((self.end_us - self.start_us) / MINUTE_US) as usize
+    }
+
+    /// How many minutes of the period saw a trade.
+    pub fn len(&self) -> usize {
+        match &self.slots {
+            Slots::Narrow(slots, _) => slots.iter().filter(|slot| !slot.is_empty()).count(),
+            Slots::Wide(slots, _) => slots.iter().filter(|slot| !slot.is_empty()).count(),
+        }
+    }
+}
+
+fn too_large(row: &AggTrade) -> CellError {
+    let found = format!("price {} quantity {}", row.price, row.quantity);
+    CellError::new("quantity", found.as_bytes(), "within the range of exact sums, with a price above zero")
+}
+
+fn rounded<W: Width>(
+    slots: &[MinuteSums<W>],
+    scales: Scales,
+    start_us: i64,
+) -> impl Iterator<Item = Minute> + '_ {
+    let present = slots.iter().enumerate().filter(|(_, sums)| !sums.is_empty());
+    present.map(move |(at, sums)| {
+        let price = |value: W::Value| value.round(u32::from(scales.price));
+        let base = |value: W::Value| value.round(scales.base());
+        let quote = |value: W::Quote| value.round(scales.quote());
+        let square = |value: W::Square| value.round(2 * scales.quote());
+        let [buy, sell] = [0, 1];
+        Minute {
+            minute_us: start_us + at as i64 * MINUTE_US,
+            trade_count: i64::from(sums.trades[buy]) + i64::from(sums.trades[sell]),
+            base_volume: sums.quantity[buy].round_total(sums.quantity[sell], scales.base()),
+            quote_volume: sums.quote[buy].round_total(sums.quote[sell], scales.quote()),
+            taker_buy_qty: base(sums.quantity[buy]),
+            taker_sell_qty: base(sums.quantity[sell]),
+            taker_buy_quote: quote(sums.quote[buy]),
+            taker_sell_quote: quote(sums.quote[sell]),
+            taker_buy_quote_sq: square(sums.quote_square[buy]),
+            taker_sell_quote_sq: square(sums.quote_square[sell]),
+            taker_buy_trade_count: i64::from(sums.trades[buy]),
+            taker_sell_trade_count: i64::from(sums.trades[sell]),
+            whale_buy_quote: quote(sums.whale[buy]),
+            whale_sell_quote: quote(sums.whale[sell]),
+            retail_buy_quote: quote(sums.retail[buy]),
+            retail_sell_quote: quote(sums.retail[sell]),
+            first_ts_us: sums.first.time_us,
+            price_first: price(sums.first.price),
+            last_ts_us: sums.last.time_us,
+            price_last: price(sums.last.price),
+            price_high: price(sums.high),
+            price_low: price(sums.low),
+            raw_trade_count: sums.raw_trades as i64,
+        }
+    })
+}
