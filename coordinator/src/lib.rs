@@ -1,1 +1,18 @@
-//! Plans what the archive holds into the queue, and returns expired leases
+//! Plans what the archive holds into the queue.
+//!
+//! ```text
+//! Selection ─► survey (lists or probes the source) ─► planner (pure: which archives) ─► enqueuer (what is not there yet)
+//! ```
+
+mod enqueuer;
+mod error;
+mod planner;
+mod probe;
+mod selection;
+mod survey;
+
+pub use enqueuer::{Enqueuer, Planned};
+pub use error::PlanError;
+pub use planner::{Chosen, Listed, choose, days_to_list};
+pub use selection::{Selection, Symbols};
+pub use survey::{Asking, Survey, survey};

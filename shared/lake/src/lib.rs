@@ -1,1 +1,45 @@
-//! The output: where tables lie, how they are written, published and read back
+//! The output: where tables lie, how they are written, published and read back.
+//!
+//! A [`Lake`] is a folder of Parquet files, one per dataset, market, symbol and period ([`TablePath`]). A table goes
+//! through three hands, and nothing is visible before the last:
+//!
+//! ```text
+//! TableWriter::create ── write* ── finish(footer) ──► Staged ── publish ──► Published
+//!   hidden part, locked     rows in order              fsynced                renamed, folder fsynced
+//! ```
+//!
+//! Dropping a writer or a [`Staged`] removes its part. A process that dies leaves the part with a free lock, and that is
+//! how [`cleanup`] tells it from one that is being written.
+//!
+//! **The same rows and footer give the same bytes**: batch boundaries do not matter, and no clock, host, path or worker
+//! name goes in. [`CODEC`] is raised when the bytes for the same input change.
+
+mod content;
+mod error;
+mod guard;
+mod json;
+mod lake;
+mod lineage;
+mod order;
+mod output;
+mod parquet_format;
+mod paths;
+mod publish;
+mod reader;
+mod segment;
+mod walk;
+mod writer;
+
+pub mod cleanup;
+pub mod tables;
+
+pub use content::{content_of, verify_content};
+pub use error::{LakeError, Result};
+pub use lake::Lake;
+pub use lineage::{CODEC, Footer, Lineage, Source, read_lineage};
+pub use output::Output;
+pub use paths::{LakePath, Layout, TablePath};
+pub use publish::{Part, Published, Staged};
+pub use reader::{TableReader, read_table};
+pub use walk::TableFile;
+pub use writer::{StagedTable, TableOptions, TableWriter};

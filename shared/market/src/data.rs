@@ -110,6 +110,18 @@ impl ArchiveName {
         format!("{folder}{}", self.file_name())
     }
 
+    /// The archives of a month's days, which it replaces; none for a day's archive.
+    pub fn days(&self) -> impl Iterator<Item = Self> + '_ {
+        let days = match self.period {
+            Period::Month(first) => i8::from(first.days_in_month()),
+            Period::Day(_) => 0,
+        };
+        (0..days).map(|offset| {
+            let day = self.period.first_day() + jiff::Span::new().days(offset);
+            Self { period: Period::Day(day), ..self.clone() }
+        })
+    }
+
     /// The ZIP's name.
     pub fn file_name(&self) -> String {
         format!("{}{}.zip", archive_stem(self.data, &self.symbol), self.period)
@@ -188,6 +200,14 @@ mod tests {
         for id in ["um/aggTrades/BTCUSDT", "um/aggTrades/btcusdt/2024-01", "um/x/BTCUSDT/2024-01"] {
             assert!(ArchiveName::from_task_id(id).is_err(), "{id}");
         }
+    }
+
+    #[test]
+    fn a_month_replaces_each_of_its_days() {
+        let days: Vec<_> = name("um/aggTrades/BTCUSDT/2024-02").days().map(|day| day.task_id()).collect();
+        assert_eq!(days.len(), 29);
+        assert_eq!(days[28], "um/aggTrades/BTCUSDT/2024-02-29");
+        assert_eq!(name("um/aggTrades/BTCUSDT/2024-02-03").days().count(), 0);
     }
 
     #[test]

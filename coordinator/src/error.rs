@@ -1,0 +1,43 @@
+//! Why a plan cannot be made.
+
+use tapemill_archive::ArchiveError;
+use tapemill_lake::LakeError;
+use tapemill_market::NameError;
+use tapemill_queue::QueueError;
+
+/// A plan that cannot be made; nothing was enqueued.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The selection itself is wrong.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// A symbol that the archive does not have.
+    #[error("no symbol {symbol} in {folder} of {place}; nearest: {nearest}")]
+    NoSuchSymbol {
+        /// As asked for.
+        symbol: String,
+        /// The folder it should be in.
+        folder: String,
+        /// Which archive.
+        place: String,
+        /// The nearest names, or that there are none.
+        nearest: String,
+    },
+    /// The symbols exist, but nothing in the range does.
+    #[error("{place} has nothing of this selection: {detail}")]
+    Nothing {
+        /// Which archive.
+        place: String,
+        /// What there is instead.
+        detail: String,
+    },
+    /// The archive failed.
+    #[error("{}", .0.one_line())]
+    Archive(#[from] ArchiveError),
+    /// The queue failed.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The output failed.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+}

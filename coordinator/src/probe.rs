@@ -1,0 +1,106 @@
+//! Asks the archive what there is by probing single files, where it has no listing.
+
+use jiff::civil::Date;
+use tapemill_archive::Source;
+use tapemill_market::{ArchiveName, Data, Market, Period, Symbol};
+
+use crate::error::PlanError;
+use crate::planner::Listed;
+use crate::selection::Selection;
+
+/// The first month that can have an archive.
+fn launch(market: Market) -> Period {
+    let (year, month) = match market {
+        Market::Spot => (2017, 7),
+        Market::Um => (2019, 12),
+        Market::Cm => (2020, 6),
+    };
+    Period::Month(jiff::civil::date(year, month, 1))
+}
+
+/// What a symbol has, by few probes: the first month by bisection, then every month up to the last complete one, and
+/// the days behind it. Sizes are known for what was probed; what is merely expected has size 0.
+pub(crate) async fn probed(
+    source: &dyn Source,
+    selection: &Selection,
+    data: Data,
+    symbol: &Symbol,
+    today: Date,
+) -> Result<Listed, PlanError> {
+    let probe = Probe { source, market: selection.market, data, symbol };
+    let yesterday = today.yesterday().unwrap_or(today);
+    let range = &selection.range;
+    let earliest = range.first.map_or(launch(selection.market), Period::month_of).max(launch(selection.market));
+    let latest = range.last.map_or(yesterday, |last| last.min(yesterday));
+    let running = Period::month_of(today);
+    let latest_month = Period::month_of(latest).min(running.step_months(-1).unwrap_or(running));
+    let months = span(earliest, latest_month);
+
+    let mut listed = Listed::default();
+    let last = probe.last_month(&months).await?;
+    if let Some((last, bytes)) = last {
+        let first = probe.first_month(&months[..=last]).await?;
+        listed.months.extend(months[first..=last].iter().map(|month| (*month, 0)));
+        listed.months.insert(months[last], bytes);
+    }
+    // Days stand in where no month is: behind the last one, and for what began after it.
+    let from = match last {
+        Some((last, _)) => months[last].step_months(1).unwrap_or(running),
+        None => Period::month_of(latest).step_months(-1).unwrap_or(running).max(earliest),
+    };
+    for month in span(from, Period::month_of(latest)) {
+        if month < latest_month.step_months(-1).unwrap_or(month) {
+            continue;
+        }
+        let mut day = month.first_day();
+        while day <= month.last_day().min(latest) {
+            if let Some(bytes) = probe.bytes(Period::Day(day)).await? {
+                listed.days.insert(Period::Day(day), bytes);
+            }
+            day = day.tomorrow().unwrap_or(Date::MAX);
+        }
+    }
+    Ok(listed)
+}
+
+fn span(first: Period, last: Period) -> Vec<Period> {
+    std::iter::successors(Some(first), |month| month.step_months(1)).take_while(|month| *month <= last).collect()
+}
+
+struct Probe<'a> {
+    source: &'a dyn Source,
+    market: Market,
+    data: Data,
+    symbol: &'a Symbol,
+}
+
+impl Probe<'_> {
+    async fn bytes(&self, period: Period) -> Result<Option<u64>, PlanError> {
+        let name =
+            ArchiveName { market: self.market, data: self.data, symbol: self.symbol.clone(), period };
+        Ok(self.source.head(&name.key()).await?.map(|object| object.bytes))
+    }
+
+    /// The last month that exists: mostly the latest one or its predecessor; a delisted symbol's is searched for.
+    async fn last_month(&self, months: &[Period]) -> Result<Option<(usize, u64)>, PlanError> {
+        for at in (0..months.len()).rev() {
+            if let Some(bytes) = self.bytes(months[at]).await? {
+                return Ok(Some((at, bytes)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first month that exists, given that the last one of these does: O(log n) probes.
+    async fn first_month(&self, months: &[Period]) -> Result<usize, PlanError> {
+        let (mut absent, mut present) = (0, months.len() - 1);
+        while absent < present {
+            let middle = (absent + present) / 2;
+            match self.bytes(months[middle]).await? {
+                Some(_) => present = middle,
+                None => absent = middle + 1,
+            }
+        }
+        Ok(present)
+    }
+}

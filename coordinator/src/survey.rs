@@ -1,0 +1,224 @@
+//! Asks the archive what there is of a selection, by listing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use tapemill_archive::{Object, Query, Source};
+use tapemill_market::{ArchiveName, Data, Period, Symbol, archive_folder, archive_stem, symbols_folder};
+
+use crate::error::PlanError;
+use crate::planner::{Chosen, Listed, choose, days_to_list};
+use crate::probe;
+use crate::selection::{Selection, Symbols};
+
+/// Listings under way at once.
+const LISTINGS_AT_ONCE: usize = 16;
+
+/// Names offered for a symbol that does not exist, and how alike they must be.
+const NEAREST: usize = 3;
+const ALIKE: f64 = 0.75;
+
+/// How the archive is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asking {
+    /// By its listing: only what exists is found, and all of it.
+    Listing,
+    /// File by file, for mirrors without a listing; what turns out not to exist ends as `missing`.
+    Probing {
+        /// The date, which the newest archives end before.
+        today: jiff::civil::Date,
+    },
+}
+
+/// What the archive has of a selection.
+#[derive(Debug, Clone, Default)]
+pub struct Survey {
+    /// What to mill and its size, 0 where unknown: priority symbols first, then newest first.
+    pub archives: Vec<(ArchiveName, u64)>,
+    /// What should be there and is not.
+    pub holes: Vec<ArchiveName>,
+}
+
+/// Asks for everything selected.
+///
+/// # Errors
+///
+/// [`PlanError::NoSuchSymbol`] and [`PlanError::Nothing`] for a selection that is not there; else what the archive met.
+pub async fn survey(source: &Arc<dyn Source>, selection: &Selection, asking: Asking) -> Result<Survey, PlanError> {
+    let mut wanted = Vec::new();
+    for &data in &selection.data {
+        for symbol in symbols_of(source, selection, data, asking).await? {
+            wanted.push((data, symbol));
+        }
+    }
+    let found: Vec<(Data, Symbol, Chosen)> = stream::iter(wanted)
+        .map(|(data, symbol)| async move {
+            let chosen = match asking {
+                Asking::Listing => choose(&listed(&**source, selection, data, &symbol).await?, &selection.range),
+                Asking::Probing { today } => {
+                    let probed = probe::probed(&**source, selection, data, &symbol, today).await?;
+                    choose(&probed, &selection.range)
+                }
+            };
+            Ok::<_, PlanError>((data, symbol, chosen))
+        })
+        .buffered(LISTINGS_AT_ONCE)
+        .try_collect()
+        .await?;
+    check_symbols(source, selection, asking, &found).await?;
+    Ok(in_order(selection, found))
+}
+
+/// Lists one symbol's archives of one kind: its months, and the days that they do not cover.
+async fn listed(
+    source: &dyn Source,
+    selection: &Selection,
+    data: Data,
+    symbol: &Symbol,
+) -> Result<Listed, PlanError> {
+    let range = &selection.range;
+    let query = |frequency: &str, first: Option<String>, last: Option<String>| Query {
+        folder: archive_folder(selection.market, data, symbol, frequency),
+        stem: archive_stem(data, symbol),
+        first,
+        last,
+    };
+    let month = |date: jiff::civil::Date| Period::month_of(date).to_string();
+    let objects = source.list(&query("monthly", range.first.map(month), range.last.map(month))).await?;
+    let months = periods(data, symbol, &objects, false);
+    let mut listed = Listed { months: months.collect(), ..Listed::default() };
+    let known: BTreeSet<Period> = listed.months.keys().copied().collect();
+    for (first, last) in days_to_list(&known, range) {
+        let bound = |period: Option<Period>| period.map(|period| period.to_string());
+        let objects = source.list(&query("daily", bound(first), bound(last))).await?;
+        listed.days.extend(periods(data, symbol, &objects, true));
+    }
+    Ok(listed)
+}
+
+/// Strays and names of another frequency are passed over: a listing may hold anything.
+fn periods(data: Data, symbol: &Symbol, objects: &[Object], days: bool) -> impl Iterator<Item = (Period, u64)> {
+    objects.iter().filter_map(move |object| {
+        let name = object.key.rsplit('/').next()?;
+        let period = ArchiveName::period_of(data, symbol, name)?;
+        (period.is_day() == days).then_some((period, object.bytes))
+    })
+}
+
+async fn symbols_of(
+    source: &Arc<dyn Source>,
+    selection: &Selection,
+    data: Data,
+    asking: Asking,
+) -> Result<Vec<Symbol>, PlanError> {
+    match (&selection.symbols, asking) {
+        (Symbols::These(symbols), _) => Ok(symbols.clone()),
+        (Symbols::All, Asking::Listing) => all_symbols(source, selection, data).await,
+        (Symbols::All, Asking::Probing { .. }) => Err(PlanError::Nothing {
+            place: source.place(),
+            detail: "`--symbols all` needs a listing; name the symbols, or leave out --no-listing".to_owned(),
+        }),
+    }
+}
+
+async fn all_symbols(
+    source: &Arc<dyn Source>,
+    selection: &Selection,
+    data: Data,
+) -> Result<Vec<Symbol>, PlanError> {
+    let symbol_of = |name: &str| ArchiveName::symbol_of(data, name).map(|symbol| symbol.to_string());
+    let mut symbols = BTreeSet::new();
+    for frequency in ["monthly", "daily"] {
+        let folder = symbols_folder(selection.market, data, frequency);
+        let names = source.folders(&folder, &symbol_of).await?;
+        symbols.extend(names.iter().filter_map(|name| Symbol::exact(name).ok()));
+    }
+    Ok(symbols.into_iter().collect())
+}
+
+/// A symbol of which nothing was found must at least exist; and something must have been found at all.
+async fn check_symbols(
+    source: &Arc<dyn Source>,
+    selection: &Selection,
+    asking: Asking,
+    found: &[(Data, Symbol, Chosen)],
+) -> Result<(), PlanError> {
+    let has_something = |symbol: &Symbol| {
+        found.iter().any(|(_, of, chosen)| of == symbol && !chosen.archives.is_empty())
+    };
+    let without: BTreeSet<&Symbol> =
+        found.iter().map(|(_, symbol, _)| symbol).filter(|symbol| !has_something(symbol)).collect();
+    if asking == Asking::Listing
+        && let Symbols::These(_) = selection.symbols
+        && !without.is_empty()
+    {
+        let mut existing = BTreeSet::new();
+        for &data in &selection.data {
+            existing.extend(all_symbols(source, selection, data).await?);
+        }
+        if let Some(unknown) = without.iter().find(|symbol| !existing.contains(symbol)) {
+            let data = selection.data.first().copied().unwrap_or(Data::AggTrades);
+            return Err(PlanError::NoSuchSymbol {
+                symbol: unknown.to_string(),
+                folder: symbols_folder(selection.market, data, "monthly"),
+                place: source.place(),
+                nearest: nearest(unknown, &existing),
+            });
+        }
+    }
+    if found.iter().all(|(_, _, chosen)| chosen.archives.is_empty()) {
+        return Err(nothing(source, selection, found).await);
+    }
+    Ok(())
+}
+
+async fn nothing(source: &Arc<dyn Source>, selection: &Selection, found: &[(Data, Symbol, Chosen)]) -> PlanError {
+    let asked = match (selection.range.first, selection.range.last) {
+        (None, None) => "it is empty".to_owned(),
+        (first, last) => {
+            let end = |date: Option<jiff::civil::Date>| date.map_or("now".to_owned(), |date| date.to_string());
+            let start = first.map_or("the beginning".to_owned(), |date| date.to_string());
+            format!("no archive from {start} to {}", end(last))
+        }
+    };
+    let mut detail = asked;
+    if let Some((data, symbol, _)) = found.first() {
+        let everything = Selection { range: Default::default(), ..selection.clone() };
+        if let Ok(listed) = listed(&**source, &everything, *data, symbol).await {
+            let all: BTreeSet<Period> = listed.months.into_keys().chain(listed.days.into_keys()).collect();
+            if let (Some(first), Some(last)) = (all.first(), all.last()) {
+                detail = format!("{detail}; {data} of {symbol} reaches from {first} to {last}");
+            }
+        }
+    }
+    PlanError::Nothing { place: source.place(), detail }
+}
+
+fn nearest(symbol: &Symbol, existing: &BTreeSet<Symbol>) -> String {
+    let mut scored: Vec<(f64, &Symbol)> = existing
+        .iter()
+        .map(|name| (strsim::jaro_winkler(symbol.as_str(), name.as_str()), name))
+        .filter(|(score, _)| *score >= ALIKE)
+        .collect();
+    scored.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    if scored.is_empty() {
+        return format!("none alike among {} symbols", existing.len());
+    }
+    scored.iter().take(NEAREST).map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn in_order(selection: &Selection, found: Vec<(Data, Symbol, Chosen)>) -> Survey {
+    let mut survey = Survey::default();
+    for (data, symbol, chosen) in found {
+        let name = |period| ArchiveName { market: selection.market, data, symbol: symbol.clone(), period };
+        survey.archives.extend(chosen.archives.into_iter().map(|(period, bytes)| (name(period), bytes)));
+        survey.holes.extend(chosen.holes.into_iter().map(name));
+    }
+    let order = |name: &ArchiveName| {
+        let urgent = selection.priority.contains(&name.symbol);
+        (!urgent, std::cmp::Reverse(name.period.first_day()), name.task_id())
+    };
+    survey.archives.sort_by_cached_key(|(name, _)| order(name));
+    survey
+}

@@ -1,0 +1,105 @@
+//! What decides where an archive's tables lie and what is in them, the archive aside.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use tapemill_market::{ArchiveName, Data, Thresholds};
+
+use crate::error::{LakeError, Result};
+use crate::lake::{Lake, is_absent};
+use crate::lineage::CODEC;
+use crate::paths::{LakePath, Layout, TablePath};
+
+/// A lake, and the settings that shape its files.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// Where tables go.
+    pub lake: Lake,
+    /// How their folders are named.
+    pub layout: Layout,
+    /// Whale and retail quotes.
+    pub thresholds: Thresholds,
+}
+
+impl Output {
+    /// Where a table of this archive lies.
+    ///
+    /// # Errors
+    ///
+    /// [`LakeError::Name`] for a symbol that cannot be a folder.
+    pub fn place(&self, name: &ArchiveName, table: &str) -> Result<LakePath> {
+        let period = name.period.to_string();
+        TablePath::new(table, name.market.as_str(), name.symbol.as_str(), &period)?
+            .path(self.layout)
+    }
+
+    /// What shapes the bytes of tables of this kind: the `tapemill.settings` of their footers.
+    pub fn settings_of(&self, data: Data) -> Map<String, Value> {
+        let mut settings = Map::new();
+        if data == Data::AggTrades {
+            let Thresholds {
+                whale_quote,
+                retail_quote,
+            } = &self.thresholds;
+            settings.insert("retail_quote".into(), retail_quote.to_string().into());
+            settings.insert("whale_quote".into(), whale_quote.to_string().into());
+        }
+        settings
+    }
+
+    /// Everything that shapes the bytes and paths of any table: what a queue fixes for all who share it.
+    pub fn fixed_settings(&self) -> BTreeMap<String, String> {
+        let Thresholds {
+            whale_quote,
+            retail_quote,
+        } = &self.thresholds;
+        BTreeMap::from([
+            ("codec".to_owned(), CODEC.to_string()),
+            ("layout".to_owned(), self.layout.to_string()),
+            ("retail-quote".to_owned(), retail_quote.to_string()),
+            ("whale-quote".to_owned(), whale_quote.to_string()),
+        ])
+    }
+
+    /// Removes the files of a month's days, which its published month replaces. Returns how many there were.
+    ///
+    /// # Errors
+    ///
+    /// [`LakeError`] for a file that cannot be removed.
+    pub fn remove_days_of(&self, month: &ArchiveName) -> Result<usize> {
+        let mut removed = 0;
+        for day in month.days() {
+            for table in month.data.tables() {
+                removed += usize::from(self.lake.remove(&self.place(&day, &table)?)?);
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Whether files of a month's days lie beside it: one look into each folder.
+    ///
+    /// # Errors
+    ///
+    /// [`LakeError`] for a folder that cannot be read.
+    pub fn has_days_beside(&self, month: &ArchiveName) -> Result<bool> {
+        for table in month.data.tables() {
+            let file = self.lake.locate(&self.place(month, &table)?);
+            let (Some(folder), Some(name)) = (file.parent(), file.file_stem()) else {
+                continue;
+            };
+            let beginning = format!("{}-", name.to_string_lossy());
+            let entries = match std::fs::read_dir(folder) {
+                Ok(entries) => entries,
+                Err(error) if is_absent(&error) => continue,
+                Err(error) => return Err(LakeError::io("read folder", folder, error)),
+            };
+            for entry in entries {
+                let entry = entry.map_err(|error| LakeError::io("read folder", folder, error))?;
+                if entry.file_name().to_string_lossy().starts_with(&beginning) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+}

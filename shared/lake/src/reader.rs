@@ -1,0 +1,88 @@
+//! Tables read back, batch by batch.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+
+use crate::error::{LakeError, Result};
+use crate::guard::guarded;
+use crate::lake::Lake;
+use crate::lineage::{Lineage, check_frame, lineage_of};
+use crate::parquet_format::BAR_GROUP_ROWS;
+use crate::paths::LakePath;
+
+/// A published table, read in batches of bounded size and in the file's order.
+pub struct TableReader {
+    path: PathBuf,
+    lineage: Lineage,
+    schema: SchemaRef,
+    /// `None` once it ended or failed.
+    batches: Option<ParquetRecordBatchReader>,
+}
+
+impl TableReader {
+    /// Opens a table of ours.
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::read_lineage`].
+    pub fn open(lake: &Lake, path: &LakePath) -> Result<TableReader> {
+        let path = lake.locate(path);
+        let mut file = File::open(&path).map_err(|error| LakeError::io("open", &path, error))?;
+        check_frame(&mut file, &path)?;
+        guarded(&path, || {
+            let reading = |error| LakeError::reading(&path, error);
+            let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(reading)?;
+            let lineage = lineage_of(builder.metadata(), &path)?;
+            let schema = builder.schema().clone();
+            let batches = builder
+                .with_batch_size(BAR_GROUP_ROWS)
+                .build()
+                .map_err(reading)?;
+            Ok(TableReader {
+                path: path.clone(),
+                lineage,
+                schema,
+                batches: Some(batches),
+            })
+        })
+    }
+
+    /// What the footer says.
+    pub fn lineage(&self) -> &Lineage {
+        &self.lineage
+    }
+
+    /// The columns and their types.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+}
+
+impl Iterator for TableReader {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Result<RecordBatch>> {
+        let batches = self.batches.as_mut()?;
+        let read = guarded(&self.path, || {
+            let batch = batches.next().transpose();
+            batch.map_err(|error| LakeError::damaged(&self.path, &error))
+        });
+        if !matches!(read, Ok(Some(_))) {
+            self.batches = None;
+        }
+        read.transpose()
+    }
+}
+
+/// Reads a whole table into memory: right for bars, too much for a month of events (see [`TableReader`]).
+///
+/// # Errors
+///
+/// As [`TableReader::open`]; damage met on the way is [`LakeError::Damaged`].
+pub fn read_table(lake: &Lake, path: &LakePath) -> Result<Vec<RecordBatch>> {
+    TableReader::open(lake, path)?.collect()
+}

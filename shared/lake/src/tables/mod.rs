@@ -1,0 +1,107 @@
+//! The datasets: their columns in order, and rows ↔ Arrow.
+//!
+//! Adding a dataset is one file here that lists its columns, and one line in the worker that mills it.
+
+mod agg_trades;
+mod klines;
+
+use std::sync::Arc;
+
+use arrow_array::types::Int32Type;
+use arrow_array::{
+    ArrayRef, DictionaryArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
+};
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
+
+pub use agg_trades::{FACTORS_1H, MINUTES};
+pub use klines::{COIN_KLINES, KLINES, klines};
+
+/// The columns of a dataset behind `symbol`, which is always the first.
+#[derive(Debug)]
+pub struct Table<Row: 'static> {
+    columns: &'static [Column<Row>],
+}
+
+/// One column: its name and where its values are in a row.
+#[derive(Debug)]
+struct Column<Row> {
+    name: &'static str,
+    values: Values<Row>,
+}
+
+/// How a column's values are typed, and how a row gives one.
+#[derive(Debug)]
+enum Values<Row> {
+    /// UTC microseconds: `timestamp[us, UTC]`.
+    Time(fn(&Row) -> i64),
+    /// `int64`.
+    Count(fn(&Row) -> i64),
+    /// `float64`.
+    Number(fn(&Row) -> f64),
+    /// `float64` that may be null.
+    MaybeNumber(fn(&Row) -> Option<f64>),
+}
+
+impl<Row> Table<Row> {
+    /// The Arrow schema. The time column is the second, at index [`TIME_COLUMN`].
+    pub fn schema(&self) -> Schema {
+        let symbol = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        let mut fields = vec![Field::new("symbol", symbol, false)];
+        fields.extend(self.columns.iter().map(|column| {
+            let (data_type, nullable) = match column.values {
+                Values::Time(_) => (
+                    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+                    false,
+                ),
+                Values::Count(_) => (DataType::Int64, false),
+                Values::Number(_) => (DataType::Float64, false),
+                Values::MaybeNumber(_) => (DataType::Float64, true),
+            };
+            Field::new(column.name, data_type, nullable)
+        }));
+        Schema::new(fields)
+    }
+
+    /// Rows as a batch of [`Table::schema`].
+    pub fn batch(&self, symbol: &str, rows: &[Row]) -> RecordBatch {
+        let keys = Int32Array::from_value(0, rows.len());
+        let names = Arc::new(StringArray::from_iter_values([symbol]));
+        let symbols =
+            DictionaryArray::<Int32Type>::try_new(keys, names).expect("every key is the one name");
+        let mut arrays: Vec<ArrayRef> = vec![Arc::new(symbols)];
+        arrays.extend(self.columns.iter().map(|column| column.array(rows)));
+        RecordBatch::try_new(Arc::new(self.schema()), arrays)
+            .expect("arrays are made to the schema")
+    }
+}
+
+/// Where the time column is in every dataset's schema.
+pub const TIME_COLUMN: usize = 1;
+
+impl<Row> Column<Row> {
+    fn array(&self, rows: &[Row]) -> ArrayRef {
+        match self.values {
+            Values::Time(of) => {
+                let times = TimestampMicrosecondArray::from_iter_values(rows.iter().map(of));
+                Arc::new(times.with_timezone("UTC"))
+            }
+            Values::Count(of) => Arc::new(Int64Array::from_iter_values(rows.iter().map(of))),
+            Values::Number(of) => Arc::new(Float64Array::from_iter_values(rows.iter().map(of))),
+            Values::MaybeNumber(of) => Arc::new(rows.iter().map(of).collect::<Float64Array>()),
+        }
+    }
+}
+
+/// Lists columns as `kind name = |row| value`, or `kind name` where the row's field has that name.
+macro_rules! columns {
+    ($row:ty: $($kind:ident $name:ident $(= $field:ident)?),+ $(,)?) => {
+        &[$($crate::tables::Column {
+            name: stringify!($name),
+            values: $crate::tables::Values::$kind(columns!(@field $row, $name $(, $field)?)),
+        }),+]
+    };
+    (@field $row:ty, $name:ident) => { |row: &$row| row.$name };
+    (@field $row:ty, $name:ident, $field:ident) => { |row: &$row| row.$field };
+}
+pub(crate) use columns;

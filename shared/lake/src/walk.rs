@@ -1,0 +1,110 @@
+//! Listing what lies in a lake.
+
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use crate::error::{LakeError, Result};
+use crate::lake::{Lake, is_absent};
+use crate::paths::{LakePath, Layout, TablePath};
+
+/// A published table in the lake.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TableFile {
+    /// What it holds.
+    pub table: TablePath,
+    /// The layout it lies in.
+    pub layout: Layout,
+    /// Where it lies.
+    pub path: LakePath,
+    /// Its size.
+    pub bytes: u64,
+}
+
+impl Lake {
+    /// Every published table, in both layouts, ordered by dataset, market, symbol and period.
+    ///
+    /// # Errors
+    ///
+    /// [`LakeError::ReadOnly`] or [`LakeError::Io`] for a folder that cannot be read.
+    pub fn tables(&self) -> Result<Vec<TableFile>> {
+        let mut tables = Vec::new();
+        for entry in walk(self)? {
+            if entry.is_folder {
+                continue;
+            }
+            if let Some((table, layout)) = TablePath::parse(&entry.path)
+                && let Ok(path) = LakePath::parse(&entry.path)
+            {
+                tables.push(TableFile {
+                    table,
+                    layout,
+                    path,
+                    bytes: entry.bytes,
+                });
+            }
+        }
+        tables.sort();
+        Ok(tables)
+    }
+}
+
+/// A file or folder below the root.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// Relative, `/`-joined.
+    pub path: String,
+    pub is_folder: bool,
+    /// Whether it is reached by a symbolic link of that name.
+    pub is_link: bool,
+    pub bytes: u64,
+}
+
+/// Every file and folder that could be ours, each folder before what is in it. Links are followed, each folder once.
+/// Entries that vanish meanwhile and folders
+/// that cannot be ours (hidden, too deep, `lost+found`) are left out.
+pub(crate) fn walk(lake: &Lake) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    let mut seen = HashSet::new();
+    let mut folders: Vec<(PathBuf, String)> = vec![(lake.root().to_path_buf(), String::new())];
+    while let Some((folder, prefix)) = folders.pop() {
+        let listing = match fs::read_dir(&folder) {
+            Ok(listing) => listing,
+            Err(error) if is_absent(&error) => continue,
+            Err(error) => return Err(LakeError::io("list", &folder, error)),
+        };
+        for found in listing {
+            let found = found.map_err(|error| LakeError::io("list", &folder, error))?;
+            let Ok(name) = found.file_name().into_string() else {
+                continue;
+            };
+            let file = found.path();
+            let Ok(metadata) = fs::metadata(&file) else {
+                continue;
+            };
+            let path = if prefix.is_empty() {
+                name
+            } else {
+                format!("{prefix}/{name}")
+            };
+            let entry = Entry {
+                is_folder: metadata.is_dir(),
+                is_link: found.file_type().is_ok_and(|kind| kind.is_symlink()),
+                bytes: metadata.len(),
+                path,
+            };
+            if entry.is_folder {
+                let is_ours = LakePath::parse(&entry.path).is_ok();
+                let is_new = seen.insert((metadata.dev(), metadata.ino()));
+                if !is_ours || !is_new {
+                    continue;
+                }
+                folders.push((file, entry.path.clone()));
+            }
+            entries.push(entry);
+        }
+    }
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(entries)
+}

@@ -1,0 +1,257 @@
+//! The deterministic Parquet writer.
+
+use std::io::BufWriter;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::{Field, Schema, SchemaRef};
+use arrow_select::concat::concat_batches;
+use parquet::arrow::ArrowWriter;
+
+use crate::content::ContentDigest;
+use crate::error::{LakeError, Result};
+use crate::lake::Lake;
+use crate::lineage::Footer;
+use crate::order::OrderCheck;
+use crate::parquet_format::{BAR_GROUP_ROWS, EVENT_GROUP_ROWS, PAGE_ROWS, properties};
+use crate::paths::LakePath;
+use crate::publish::{Part, Published, Staged};
+
+const WRITE_BUFFER: usize = 128 << 10;
+
+/// How a table is cut and ordered. Part of what shapes the bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableOptions {
+    /// The columns (times or ids) the rows ascend by; checked row by row.
+    pub sort_by: Vec<usize>,
+    /// Whether no two rows may agree in all sort columns.
+    pub unique: bool,
+    /// Every row group has exactly this many rows, the last one fewer. At least 1.
+    pub row_group_rows: usize,
+}
+
+impl TableOptions {
+    /// Bars: one row per time.
+    pub fn bars(time_column: usize) -> TableOptions {
+        TableOptions {
+            sort_by: vec![time_column],
+            unique: true,
+            row_group_rows: BAR_GROUP_ROWS,
+        }
+    }
+
+    /// Events: ascending by time, then id; equal rows may stand side by side.
+    pub fn events(sort_by: &[usize]) -> TableOptions {
+        TableOptions {
+            sort_by: sort_by.to_vec(),
+            unique: false,
+            row_group_rows: EVENT_GROUP_ROWS,
+        }
+    }
+}
+
+/// Writes one table into a hidden part. Dropping it removes the part.
+///
+/// The bytes depend on the rows, the options and the footer, never on how the rows came in batches. Memory: the rows of
+/// one page, and the encoded pages of one row group.
+pub struct TableWriter {
+    place: LakePath,
+    part: PathBuf,
+    schema: SchemaRef,
+    writer: ArrowWriter<BufWriter<Part>>,
+    group_rows: usize,
+    gathered: Vec<RecordBatch>,
+    gathered_rows: usize,
+    /// Rows the current row group still takes, the gathered ones included.
+    group_left: usize,
+    order: OrderCheck,
+    content: ContentDigest,
+}
+
+impl TableWriter {
+    /// Begins a table that will be published at `place`.
+    ///
+    /// Column types: `Int8` to `Int64`, `Float64`, `Boolean`, `Utf8`, `Dictionary(Int32, Utf8)`, and
+    /// `Timestamp(Microsecond, "UTC")`. Metadata of the schema and its fields is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`LakeError::Table`] for a schema or options the lake does not write; else as [`Part::create`].
+    pub fn create(
+        lake: &Lake,
+        place: &LakePath,
+        schema: &Schema,
+        options: &TableOptions,
+    ) -> Result<TableWriter> {
+        let refused = |problem: &str| LakeError::Table {
+            table: place.to_string(),
+            problem: problem.to_owned(),
+        };
+        if schema.fields().is_empty() {
+            return Err(refused("it has no columns"));
+        }
+        if options.row_group_rows == 0 {
+            return Err(refused("row groups of no rows cannot be"));
+        }
+        let content = ContentDigest::new(place.as_str(), schema)?;
+        let order = OrderCheck::new(place.as_str(), schema, &options.sort_by, options.unique)?;
+        let schema = plain_schema(schema);
+        let part = Part::create(lake, place)?;
+        let part_path = part.path().to_path_buf();
+        let writing = |error| LakeError::writing(&part_path, error);
+        let properties =
+            properties(&schema, &options.sort_by, options.row_group_rows).map_err(writing)?;
+        let writer = ArrowWriter::try_new(
+            BufWriter::with_capacity(WRITE_BUFFER, part),
+            schema.clone(),
+            Some(properties),
+        )
+        .map_err(writing)?;
+        Ok(TableWriter {
+            place: place.clone(),
+            part: part_path,
+            schema,
+            writer,
+            group_rows: options.row_group_rows,
+            gathered: Vec::new(),
+            gathered_rows: 0,
+            group_left: options.row_group_rows,
+            order,
+            content,
+        })
+    }
+
+    /// Adds rows.
+    ///
+    /// # Errors
+    ///
+    /// [`LakeError::Unsorted`] for a row before its predecessor, [`LakeError::Table`] for a batch of another schema,
+    /// [`LakeError::Full`], [`LakeError::ReadOnly`] and [`LakeError::Io`] for the disk. After an error only dropping
+    /// makes sense.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let batch = RecordBatch::try_new(self.schema.clone(), batch.columns().to_vec())
+            .map_err(|error| self.refused(&error))?;
+        self.order.check(&batch)?;
+        let mut from = 0;
+        while from < batch.num_rows() {
+            let missing = self.page_rows() - self.gathered_rows;
+            let rows = missing.min(batch.num_rows() - from);
+            self.gathered.push(batch.slice(from, rows));
+            self.gathered_rows += rows;
+            from += rows;
+            if rows == missing {
+                self.write_page()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows written so far.
+    pub fn rows(&self) -> u64 {
+        self.order.rows()
+    }
+
+    /// Ends the table and makes its bytes durable; it is still hidden.
+    ///
+    /// # Errors
+    ///
+    /// As [`TableWriter::write`] for the disk.
+    pub fn finish(mut self, footer: Footer) -> Result<StagedTable> {
+        self.write_page()?;
+        let rows = self.rows();
+        let content = self.content.finish();
+        for entry in footer.key_values(content.clone()) {
+            self.writer.append_key_value_metadata(entry);
+        }
+        let part = self
+            .writer
+            .into_inner()
+            .map_err(|error| LakeError::writing(&self.part, error))?
+            .into_inner()
+            .map_err(|error| LakeError::io("write", &self.part, error.into_error()))?;
+        Ok(StagedTable {
+            staged: part.stage()?,
+            rows,
+            content,
+        })
+    }
+
+    /// The rows of the page being gathered: a full one, or what the row group has left.
+    fn page_rows(&self) -> usize {
+        PAGE_ROWS.min(self.group_left)
+    }
+
+    fn write_page(&mut self) -> Result<()> {
+        let page = match self.gathered.as_slice() {
+            [] => return Ok(()),
+            [whole] => whole.clone(),
+            parts => concat_batches(&self.schema, parts).map_err(|error| self.refused(&error))?,
+        };
+        self.gathered.clear();
+        self.group_left -= self.gathered_rows;
+        if self.group_left == 0 {
+            self.group_left = self.group_rows;
+        }
+        self.gathered_rows = 0;
+        self.content.add(&page)?;
+        self.writer
+            .write(&page)
+            .map_err(|error| LakeError::writing(&self.part, error))
+    }
+
+    fn refused(&self, problem: &dyn std::fmt::Display) -> LakeError {
+        LakeError::Table {
+            table: self.place.to_string(),
+            problem: problem.to_string(),
+        }
+    }
+}
+
+/// A finished, durable, still hidden table. Dropping it removes it.
+#[derive(Debug)]
+pub struct StagedTable {
+    staged: Staged,
+    rows: u64,
+    content: String,
+}
+
+impl StagedTable {
+    /// Where it will be published.
+    pub fn place(&self) -> &LakePath {
+        self.staged.place()
+    }
+
+    /// Its size.
+    pub fn bytes(&self) -> u64 {
+        self.staged.bytes()
+    }
+
+    /// Its rows.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The digest of its rows.
+    pub fn content(&self) -> &str {
+        &self.content
+    }
+
+    /// Shows the table to readers, at once and whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`Staged::publish`].
+    pub fn publish(self) -> Result<Published> {
+        self.staged.publish()
+    }
+}
+
+/// The fields without metadata: maps have no order, and what is in them is not ours.
+fn plain_schema(schema: &Schema) -> SchemaRef {
+    let fields = schema
+        .fields()
+        .iter()
+        .map(|field| Field::new(field.name(), field.data_type().clone(), field.is_nullable()));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}

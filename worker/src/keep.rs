@@ -1,0 +1,95 @@
+//! Archives kept under `raw/`: resumed across restarts, shown only when they were judged.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tapemill_archive::{Resume, SIDECAR_SUFFIX, Sha256Digest, Validator, hex};
+use tapemill_lake::{Lake, LakeError, LakePath, Part, Staged};
+
+use crate::reading::Keep;
+
+/// One archive's place under `raw/`, and its unfinished part.
+pub(crate) struct Keeper {
+    lake: Lake,
+    place: LakePath,
+    key: String,
+    /// Which version of the archive the part holds; without it a part is of no use to a later process.
+    version: PathBuf,
+    part: Option<Part>,
+    fresh: bool,
+}
+
+impl Keeper {
+    /// Opens the part of an archive, with what an earlier process left in it.
+    pub fn open(lake: &Lake, key: &str) -> Result<Self, LakeError> {
+        let place = LakePath::raw(key)?;
+        let part = Part::resume(lake, &place)?;
+        let version = lake.locate(&place).with_file_name(format!("{}.version.part", place.file_name()));
+        Ok(Self { lake: lake.clone(), place, key: key.to_owned(), version, part: Some(part), fresh: true })
+    }
+
+    /// How the next reading begins, and where its bytes go as well.
+    pub fn begin(&mut self) -> (Resume, Option<Keep>) {
+        let Some(part) = self.part.take() else { return (Resume::default(), None) };
+        // Only what another process left is resumed: a second reading is made to see all bytes again.
+        let validator = if self.fresh { read_version(&self.version) } else { None };
+        self.fresh = false;
+        let held = if validator.is_some() { part.bytes() } else { 0 };
+        let version = self.version.clone();
+        let keep = Keep {
+            part,
+            held,
+            on_version: Box::new(move |validator| write_version(&version, validator)),
+        };
+        (Resume { from: held, validator }, Some(keep))
+    }
+
+    /// Takes the part back from a reading.
+    pub fn take_back(&mut self, part: Option<Part>) {
+        self.part = part;
+    }
+
+    /// Makes the archive and its sidecar ready to be shown.
+    pub fn stage(self, checksum: Option<&Sha256Digest>) -> Result<Vec<Staged>, LakeError> {
+        let mut staged = Vec::new();
+        if let Some(checksum) = checksum {
+            let name = self.key.rsplit('/').next().unwrap_or(&self.key);
+            let place = LakePath::raw(&format!("{}{SIDECAR_SUFFIX}", self.key))?;
+            let mut sidecar = Part::create(&self.lake, &place)?;
+            sidecar.append(format!("{}  {name}\n", hex(checksum)).as_bytes())?;
+            staged.push(sidecar.stage()?);
+        }
+        if let Some(part) = self.part {
+            // The archive goes last: where it is, its sidecar is.
+            staged.push(part.stage()?);
+        }
+        // The version file is only needed beside a part; a leftover is swept by `cleanup`.
+        let _ = fs::remove_file(&self.version);
+        Ok(staged)
+    }
+
+    /// Where the archive lies when it is there in full, with this size.
+    pub fn kept(lake: &Lake, key: &str, bytes: u64) -> Result<Option<PathBuf>, LakeError> {
+        let place = LakePath::raw(key)?;
+        let there = bytes > 0 && lake.size(&place)? == Some(bytes);
+        Ok(there.then(|| lake.locate(&place)))
+    }
+}
+
+/// Two lines: entity tag and date, either may be empty.
+fn read_version(path: &Path) -> Option<Validator> {
+    let text = fs::read_to_string(path).ok()?;
+    let mut lines = text.lines().map(|line| (!line.is_empty()).then(|| line.to_owned()));
+    Validator::new(lines.next().flatten(), lines.next().flatten())
+}
+
+fn write_version(path: &Path, validator: Option<&Validator>) -> Result<(), LakeError> {
+    let Some(validator) = validator else {
+        // A part of an unnamed version must not be taken for one of an earlier, named one.
+        let _ = fs::remove_file(path);
+        return Ok(());
+    };
+    let line = |value: &Option<String>| value.clone().unwrap_or_default();
+    let text = format!("{}\n{}\n", line(&validator.etag), line(&validator.last_modified));
+    fs::write(path, text).map_err(|error| LakeError::io("write", path, error))
+}

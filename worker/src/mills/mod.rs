@@ -1,0 +1,72 @@
+//! From the bytes of a CSV to tables, one file for each kind of archive.
+//!
+//! A new kind is a file here with its [`Plan`], and one line in [`plan`].
+
+mod agg_trades;
+mod check;
+mod klines;
+
+use tapemill_lake::{Footer, LakeError, Output, StagedTable};
+use tapemill_market::{ArchiveName, Data, Quality};
+
+use crate::Corrupt;
+
+pub(crate) use check::CheckPlan;
+
+/// How to read one archive, as often as its transfer has to start over.
+pub(crate) trait Plan: Send + Sync {
+    /// A mill for one reading.
+    fn start(&self) -> Box<dyn Mill>;
+}
+
+/// One reading of an archive.
+pub(crate) trait Mill: Send {
+    /// Takes the next bytes of the CSV.
+    fn feed(&mut self, csv: &[u8]) -> Result<(), MillError>;
+    /// Rows read so far.
+    fn rows(&self) -> u64;
+    /// Ends the CSV.
+    fn finish(self: Box<Self>) -> Result<Reading, MillError>;
+}
+
+/// What came of a reading.
+pub(crate) enum Reading {
+    /// The tables, to be written.
+    Milled(Box<dyn Milled>),
+    /// The archive has to be read once more, in another way.
+    Again(Box<dyn Plan>),
+}
+
+/// A whole archive, milled but not written.
+pub(crate) trait Milled: Send {
+    /// What was seen beside the rows that were used.
+    fn quality(&self) -> &Quality;
+    /// Writes all tables, none of them visible yet.
+    fn write(self: Box<Self>, footer: &Footer) -> Result<Vec<StagedTable>, LakeError>;
+}
+
+/// Why a reading stopped.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MillError {
+    #[error(transparent)]
+    Corrupt(#[from] Corrupt),
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+}
+
+impl From<tapemill_market::RowError> for MillError {
+    fn from(error: tapemill_market::RowError) -> Self {
+        Self::Corrupt(error.into())
+    }
+}
+
+/// How to mill an archive of this name.
+pub(crate) fn plan(output: &Output, name: &ArchiveName) -> Box<dyn Plan> {
+    match name.data {
+        Data::AggTrades => Box::new(agg_trades::AggTradesPlan::new(output, name)),
+        Data::Klines(interval) => Box::new(klines::KlinesPlan::new(output, name, interval)),
+    }
+}
+
+/// Rows handed to a table writer at a time.
+const BATCH_ROWS: usize = 4096;

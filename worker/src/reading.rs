@@ -1,0 +1,251 @@
+//! One reading of an archive: transfer on the network side, hash, inflate and parse on a thread of their own.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use tapemill_archive::{ArchiveError, Event, Hasher, Sha256Digest, Transfer, Validator};
+use tapemill_lake::{LakeError, Part};
+use tapemill_runtime::{Stage, Stages};
+use tokio::sync::mpsc;
+
+use crate::Corrupt;
+use crate::mills::{Mill, MillError, Plan, Reading};
+use crate::progress::TaskProgress;
+use crate::unzip::Unzip;
+
+/// Chunks between the two sides: enough that neither waits for the other's scheduling, and little memory.
+const CHUNKS_AHEAD: usize = 8;
+
+/// What a reading found.
+pub(crate) struct Read {
+    pub bytes: u64,
+    pub sha256: Sha256Digest,
+    pub rows: u64,
+    /// The milled archive; or why it cannot be read, which only shows when all bytes are known.
+    pub outcome: Result<Reading, Corrupt>,
+    pub kept: Option<Part>,
+}
+
+/// Why a reading did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    #[error("the reading thread failed: {0}")]
+    Thread(String),
+}
+
+enum Piece {
+    /// Bytes follow from the beginning; forget what came before.
+    Restart,
+    Bytes(Bytes),
+    End,
+}
+
+/// Where the bytes that a reading hashes and mills go as well.
+pub(crate) struct Keep {
+    pub part: Part,
+    /// Bytes of the part that the transfer was told it need not bring.
+    pub held: u64,
+    /// Told what identifies the version that the part holds.
+    pub on_version: Box<dyn Fn(Option<&Validator>) -> Result<(), LakeError> + Send + Sync>,
+}
+
+/// Reads the whole transfer.
+pub(crate) async fn read(
+    mut transfer: Transfer,
+    plan: Arc<dyn Plan>,
+    keep: Option<Keep>,
+    progress: Arc<TaskProgress>,
+    stages: Arc<Stages>,
+) -> Result<Read, ReadError> {
+    let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
+    let held = keep.as_ref().map_or(0, |keep| keep.held);
+    let (part, on_version) = match keep {
+        Some(keep) => (Some(keep.part), Some(keep.on_version)),
+        None => (None, None),
+    };
+    let thread = tokio::task::spawn_blocking({
+        let (progress, stages) = (progress.clone(), stages.clone());
+        move || Reader::new(plan, part, held, progress, stages).run(receiver)
+    });
+    let fed = feed(&mut transfer, sender, held, on_version.as_deref(), &progress, &stages).await;
+    let read = thread.await.map_err(|error| ReadError::Thread(error.to_string()))?;
+    match (fed, read) {
+        // The thread ends early only for an error of its own, and that is the cause.
+        (_, Err(error)) => Err(error.into()),
+        (Err(error), _) => Err(error),
+        (Ok(()), Ok(Some(read))) => Ok(read),
+        (Ok(()), Ok(None)) => Err(ReadError::Thread("it ended before the archive did".to_owned())),
+    }
+}
+
+type OnVersion = dyn Fn(Option<&Validator>) -> Result<(), LakeError> + Send + Sync;
+
+async fn feed(
+    transfer: &mut Transfer,
+    sender: mpsc::Sender<Piece>,
+    mut held: u64,
+    on_version: Option<&OnVersion>,
+    progress: &TaskProgress,
+    stages: &Stages,
+) -> Result<(), ReadError> {
+    loop {
+        let started = Instant::now();
+        let event = transfer.next().await?;
+        stages.add(Stage::Fetch, started.elapsed());
+        let piece = match event {
+            Event::Begin { offset, total, validator } => {
+                if let Some(total) = total {
+                    progress.set_total(total);
+                }
+                if let Some(on_version) = on_version {
+                    on_version(validator.as_ref())?;
+                }
+                let goes_on = offset > 0 && offset == held;
+                held = 0;
+                if goes_on {
+                    continue;
+                }
+                Piece::Restart
+            }
+            Event::Chunk(bytes) => Piece::Bytes(bytes),
+            Event::End { .. } => Piece::End,
+        };
+        let ends = matches!(piece, Piece::End);
+        if sender.send(piece).await.is_err() || ends {
+            return Ok(());
+        }
+    }
+}
+
+/// The thread's side.
+struct Reader {
+    plan: Arc<dyn Plan>,
+    part: Option<Part>,
+    held: u64,
+    progress: Arc<TaskProgress>,
+    stages: Arc<Stages>,
+    hasher: Hasher,
+    unzip: Unzip,
+    mill: Box<dyn Mill>,
+    corrupt: Option<Corrupt>,
+    bytes: u64,
+}
+
+impl Reader {
+    fn new(
+        plan: Arc<dyn Plan>,
+        part: Option<Part>,
+        held: u64,
+        progress: Arc<TaskProgress>,
+        stages: Arc<Stages>,
+    ) -> Self {
+        let mill = plan.start();
+        Self {
+            plan,
+            part,
+            held,
+            progress,
+            stages,
+            hasher: Hasher::new(),
+            unzip: Unzip::new(),
+            mill,
+            corrupt: None,
+            bytes: 0,
+        }
+    }
+
+    /// `None` when the other side went away before the end.
+    fn run(mut self, mut pieces: mpsc::Receiver<Piece>) -> Result<Option<Read>, LakeError> {
+        let Some(mut piece) = pieces.blocking_recv() else { return Ok(None) };
+        if self.held > 0 && !matches!(piece, Piece::Restart) {
+            self.read_held()?;
+        }
+        loop {
+            match piece {
+                Piece::Restart => self.restart()?,
+                Piece::Bytes(bytes) => {
+                    self.take(&bytes)?;
+                    if let Some(part) = &mut self.part {
+                        let started = Instant::now();
+                        part.append(&bytes)?;
+                        self.stages.add(Stage::Write, started.elapsed());
+                    }
+                }
+                Piece::End => return self.finish().map(Some),
+            }
+            match pieces.blocking_recv() {
+                Some(next) => piece = next,
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The bytes that a part of an earlier process already holds.
+    fn read_held(&mut self) -> Result<(), LakeError> {
+        let Some(mut part) = self.part.take() else { return Ok(()) };
+        let read = part.read_back(|chunk| self.take(chunk));
+        self.part = Some(part);
+        read
+    }
+
+    fn restart(&mut self) -> Result<(), LakeError> {
+        if let Some(part) = self.part.as_mut().filter(|part| part.bytes() > 0) {
+            part.restart()?;
+        }
+        if self.bytes == 0 {
+            return Ok(());
+        }
+        self.hasher = Hasher::new();
+        self.unzip = Unzip::new();
+        self.mill = self.plan.start();
+        self.corrupt = None;
+        self.bytes = 0;
+        self.progress.set(0, 0);
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), LakeError> {
+        let started = Instant::now();
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+        if self.corrupt.is_none() {
+            let mut parsing = std::time::Duration::ZERO;
+            let mill = &mut self.mill;
+            let fed = self.unzip.feed(bytes, &mut |csv: &[u8]| {
+                let started = Instant::now();
+                let fed = mill.feed(csv);
+                parsing += started.elapsed();
+                fed
+            });
+            self.stages.add(Stage::Parse, parsing);
+            self.stages.add(Stage::Inflate, started.elapsed().saturating_sub(parsing));
+            match fed {
+                Ok(()) => {}
+                // The rest is still hashed: only the same bytes twice make an archive dead.
+                Err(MillError::Corrupt(corrupt)) => self.corrupt = Some(corrupt),
+                Err(MillError::Lake(error)) => return Err(error),
+            }
+        }
+        self.progress.set(self.bytes, self.mill.rows());
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Read, LakeError> {
+        let Self { part, hasher, unzip, mill, corrupt, bytes, .. } = self;
+        let rows = mill.rows();
+        let outcome = match corrupt {
+            Some(corrupt) => Err(corrupt),
+            None => match unzip.finish().map_err(MillError::from).and_then(|()| mill.finish()) {
+                Ok(reading) => Ok(reading),
+                Err(MillError::Corrupt(corrupt)) => Err(corrupt),
+                Err(MillError::Lake(error)) => return Err(error),
+            },
+        };
+        Ok(Read { bytes, sha256: hasher.finish(), rows, outcome, kept: part })
+    }
+}

@@ -1,0 +1,197 @@
+//! One claimed task from its claim to its end in the queue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tapemill_lake::{CODEC, LakeError, Published};
+use tapemill_market::ArchiveName;
+use tapemill_queue::{Claim, Completion, Failure, Lease, Outcome, Queue, QueueError, Retry, TaskState};
+use tokio_util::sync::CancellationToken;
+
+use crate::attempt::{AttemptError, Prepared, Workshop};
+use crate::progress::TaskProgress;
+
+/// Waits between attempts: a second, doubling, a minute at most.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// How often a call that ends a task is repeated while the queue does not answer.
+const ENDINGS: u32 = 8;
+
+/// How a claimed task ended for this process.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    Done { bytes: u64, rows: u64 },
+    Missing,
+    /// The attempt failed; another one follows.
+    WillRepeat,
+    Dead,
+    /// Handed back at no cost.
+    Released,
+    /// Someone else holds it, or it was cancelled.
+    Lost,
+    /// The output is full or read-only: the task was handed back, and every other would fail alike.
+    Disk(LakeError),
+}
+
+/// A task in hand.
+pub(crate) struct Task<'a> {
+    pub queue: &'a dyn Queue,
+    pub workshop: &'a Workshop,
+    pub claim: &'a Claim,
+    pub lease: Lease,
+    pub worker: &'a str,
+}
+
+impl Task<'_> {
+    /// Works on the task until the queue knows its end.
+    pub async fn run(
+        &self,
+        progress: &Arc<TaskProgress>,
+        cancel: &CancellationToken,
+    ) -> Result<Ending, QueueError> {
+        let id = &self.claim.task;
+        let name = match ArchiveName::from_task_id(id.as_str()) {
+            Ok(name) => name,
+            Err(error) => return self.failed("unknown_task", &error.to_string(), Retry::Final).await,
+        };
+        let prepared = self.workshop.attempt(&name, self.claim.bytes, progress, cancel).await;
+        match prepared {
+            Ok(prepared) => self.publish(&name, prepared).await,
+            Err(AttemptError::Missing(key)) => {
+                tracing::info!(task.id = %id, worker.id = self.worker, %key, "the archive has no such file");
+                self.completed(Outcome::Missing, "{}".to_owned(), 0, 0).await
+            }
+            Err(AttemptError::Cancelled) => self.released(None).await,
+            Err(AttemptError::Lake(error)) if error.is_disk() => self.released(Some(error)).await,
+            Err(error @ AttemptError::Corrupt { .. }) => {
+                self.failed(error.reason(), &error.to_string(), Retry::Final).await
+            }
+            Err(error) => {
+                let retry = Retry::After(self.wait().max(self.workshop.brake.remaining()));
+                self.failed(error.reason(), &error.to_string(), retry).await
+            }
+        }
+    }
+
+    /// Shows the tables, the lease being checked as the last step before.
+    async fn publish(&self, name: &ArchiveName, prepared: Prepared) -> Result<Ending, QueueError> {
+        match self.patiently(|| self.queue.confirm(self.lease())).await {
+            Ok(()) => {}
+            Err(QueueError::LeaseLost { .. }) => return Ok(self.lost()),
+            Err(error) => return Err(error),
+        }
+        let Prepared { tables, kept, origin, verdict } = prepared;
+        let published: Result<Vec<Published>, LakeError> = (|| {
+            kept.into_iter().try_for_each(|kept| kept.publish().map(drop))?;
+            let published = tables.into_iter().map(|table| table.publish()).collect::<Result<_, _>>()?;
+            self.workshop.output.remove_days_of(name)?;
+            Ok(published)
+        })();
+        let published = match published {
+            Ok(published) => published,
+            Err(error) if error.is_disk() => return self.released(Some(error)).await,
+            Err(error) => {
+                return self.failed("output", &error.to_string(), Retry::After(self.wait())).await;
+            }
+        };
+        if verdict.as_str() == "stale_sidecar" {
+            tracing::warn!(
+                task.id = %self.claim.task, worker.id = self.worker, key = %origin.key,
+                "the checksum file does not fit, but the same bytes came twice and the ZIP is sound: published"
+            );
+        }
+        let files: Vec<_> =
+            published.iter().map(|file| json!({"path": file.path.as_str(), "bytes": file.bytes})).collect();
+        let summary = json!({
+            "codec": CODEC,
+            "settings": self.workshop.output.settings_of(name.data),
+            "sha256": origin.sha256,
+            "bytes": origin.bytes,
+            "rows": origin.rows,
+            "verdict": verdict.as_str(),
+            "files": files,
+        });
+        self.completed(Outcome::Done, summary.to_string(), origin.rows, origin.bytes).await
+    }
+
+    async fn completed(&self, outcome: Outcome, summary: String, rows: u64, bytes: u64) -> Result<Ending, QueueError> {
+        let completion = Completion { outcome, summary, rows, bytes };
+        match self.patiently(|| self.queue.complete(self.lease(), &completion)).await {
+            Ok(()) if outcome == Outcome::Missing => Ok(Ending::Missing),
+            Ok(()) => Ok(Ending::Done { bytes, rows }),
+            Err(QueueError::LeaseLost { .. }) => Ok(self.lost()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn failed(&self, reason: &str, message: &str, retry: Retry) -> Result<Ending, QueueError> {
+        let failure = Failure { reason: reason.to_owned(), message: message.to_owned(), retry };
+        match self.patiently(|| self.queue.fail(self.lease(), &failure)).await {
+            Ok(TaskState::Dead) => {
+                tracing::error!(
+                    task.id = %self.claim.task, generation = self.claim.generation, worker.id = self.worker,
+                    reason, "task is dead: {message}"
+                );
+                Ok(Ending::Dead)
+            }
+            Ok(_) => {
+                tracing::warn!(
+                    task.id = %self.claim.task, generation = self.claim.generation, worker.id = self.worker,
+                    attempt = self.claim.attempt, reason, "attempt failed, another follows: {message}"
+                );
+                Ok(Ending::WillRepeat)
+            }
+            Err(QueueError::LeaseLost { .. }) => Ok(self.lost()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn released(&self, disk: Option<LakeError>) -> Result<Ending, QueueError> {
+        let released = self.patiently(|| self.queue.release(self.lease())).await;
+        match (disk, released) {
+            (Some(disk), _) => Ok(Ending::Disk(disk)),
+            (None, Ok(())) => Ok(Ending::Released),
+            (None, Err(QueueError::LeaseLost { .. })) => Ok(self.lost()),
+            (None, Err(error)) => Err(error),
+        }
+    }
+
+    fn lost(&self) -> Ending {
+        tracing::warn!(
+            task.id = %self.claim.task, generation = self.claim.generation, worker.id = self.worker,
+            "lease lost, nothing was published under it"
+        );
+        Ending::Lost
+    }
+
+    fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    fn wait(&self) -> Duration {
+        let doublings = self.claim.attempt.saturating_sub(1).min(16);
+        let full = FIRST_WAIT.saturating_mul(1 << doublings).min(LONGEST_WAIT);
+        full.mul_f64(0.5 + 0.5 * rand::random::<f64>())
+    }
+
+    /// Repeats a call while the queue does not answer: the result of hours must not be lost to a hiccup.
+    async fn patiently<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, QueueError>
+    where
+        F: Future<Output = Result<T, QueueError>>,
+    {
+        let mut wait = Duration::from_millis(100);
+        for _ in 1..ENDINGS {
+            match call().await {
+                Err(error) if error.retryable() => {
+                    tracing::warn!(task.id = %self.claim.task, worker.id = self.worker, %error, "the queue did not answer");
+                    tokio::time::sleep(wait).await;
+                    wait *= 2;
+                }
+                result => return result,
+            }
+        }
+        call().await
+    }
+}
