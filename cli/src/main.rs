@@ -1,1 +1,5 @@
-fn main() {}
+//! The `tapemill` command.
+
+fn main() -> std::process::ExitCode {
+    tapemill::main(std::env::args_os())
+}

@@ -53,11 +53,20 @@ impl Enqueuer {
     /// # Errors
     ///
     /// [`PlanError`]; what was enqueued before it stays, and planning again goes on from there.
-    pub async fn enqueue(&self, selection: &Selection, survey: &Survey) -> Result<Planned, PlanError> {
-        self.queue.fix_settings(&self.output.fixed_settings()).await?;
+    pub async fn enqueue(
+        &self,
+        selection: &Selection,
+        survey: &Survey,
+    ) -> Result<Planned, PlanError> {
+        self.queue
+            .fix_settings(&self.output.fixed_settings())
+            .await?;
         let mut planned = Planned::default();
         for archives in survey.archives.chunks(CHUNK) {
-            let ids: Vec<TaskId> = archives.iter().map(|(name, _)| TaskId::new(name.task_id())).collect();
+            let ids: Vec<TaskId> = archives
+                .iter()
+                .map(|(name, _)| TaskId::new(name.task_id()))
+                .collect();
             let known = self.queue.get(&ids).await?;
             let tasks: Vec<Option<NewTask>> = stream::iter(archives.iter().zip(known))
                 .map(|((name, bytes), known)| self.task(selection, name, *bytes, known))
@@ -121,9 +130,15 @@ impl Enqueuer {
     }
 
     /// Whether a done task's files are there, as they were published, and of the archive as it is listed.
-    fn is_current(&self, name: &ArchiveName, bytes: u64, known: Option<&TaskRecord>) -> Result<bool, PlanError> {
+    fn is_current(
+        &self,
+        name: &ArchiveName,
+        bytes: u64,
+        known: Option<&TaskRecord>,
+    ) -> Result<bool, PlanError> {
         let summary = known.and_then(|known| known.summary.as_deref());
-        let Some(summary) = summary.and_then(|text| serde_json::from_str::<Value>(text).ok()) else {
+        let Some(summary) = summary.and_then(|text| serde_json::from_str::<Value>(text).ok())
+        else {
             return Ok(false);
         };
         let settings = Value::Object(self.output.settings_of(name.data));
@@ -133,12 +148,17 @@ impl Enqueuer {
         if bytes > 0 && summary["bytes"] != bytes {
             return Ok(false);
         }
-        let files = summary["files"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let files = summary["files"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         if files.len() != name.data.tables().len() {
             return Ok(false);
         }
         for file in files {
-            let path = file["path"].as_str().and_then(|path| LakePath::parse(path).ok());
+            let path = file["path"]
+                .as_str()
+                .and_then(|path| LakePath::parse(path).ok());
             let Some(path) = path else { return Ok(false) };
             if self.output.lake.size(&path)? != file["bytes"].as_u64() {
                 return Ok(false);
@@ -148,12 +168,18 @@ impl Enqueuer {
     }
 
     /// The summary of an output that the queue does not know, if it is complete, current and of this archive.
-    async fn finished_elsewhere(&self, name: &ArchiveName, bytes: u64) -> Result<Option<String>, PlanError> {
+    async fn finished_elsewhere(
+        &self,
+        name: &ArchiveName,
+        bytes: u64,
+    ) -> Result<Option<String>, PlanError> {
         let mut files = Vec::new();
         let mut lineage = None;
         for table in name.data.tables() {
             let place = self.output.place(name, &table)?;
-            let Some(size) = self.output.lake.size(&place)? else { return Ok(None) };
+            let Some(size) = self.output.lake.size(&place)? else {
+                return Ok(None);
+            };
             let found = match read_lineage(&self.output.lake, &place) {
                 Ok(found) => found,
                 Err(error) if error.is_disk() => return Err(error.into()),
@@ -167,10 +193,17 @@ impl Enqueuer {
             files.push(json!({"path": place.as_str(), "bytes": size}));
             lineage = Some(found);
         }
-        let Some(lineage) = lineage else { return Ok(None) };
-        let Some(origin) = lineage.sources.first() else { return Ok(None) };
+        let Some(lineage) = lineage else {
+            return Ok(None);
+        };
+        let Some(origin) = lineage.sources.first() else {
+            return Ok(None);
+        };
         let verdict = lineage.quality["verdict"].as_str().unwrap_or_default();
-        if !self.checksum_agrees(&origin.key, &origin.sha256, verdict).await? {
+        if !self
+            .checksum_agrees(&origin.key, &origin.sha256, verdict)
+            .await?
+        {
             return Ok(None);
         }
         let summary = json!({
@@ -189,16 +222,35 @@ impl Enqueuer {
         lineage.codec == CODEC
             && lineage.settings == self.output.settings_of(name.data)
             && lineage.sources.len() == 1
-            && lineage.sources.iter().all(|source| source.key == name.key() && (bytes == 0 || source.bytes == bytes))
+            && lineage
+                .sources
+                .iter()
+                .all(|source| source.key == name.key() && (bytes == 0 || source.bytes == bytes))
     }
 
-    async fn checksum_agrees(&self, key: &str, sha256: &str, verdict: &str) -> Result<bool, PlanError> {
-        let text = self.source.small(&format!("{key}{SIDECAR_SUFFIX}"), LARGEST_SIDECAR).await?;
-        let Some(text) = text else { return Ok(verdict == "no_sidecar") };
+    async fn checksum_agrees(
+        &self,
+        key: &str,
+        sha256: &str,
+        verdict: &str,
+    ) -> Result<bool, PlanError> {
+        let text = self
+            .source
+            .small(&format!("{key}{SIDECAR_SUFFIX}"), LARGEST_SIDECAR)
+            .await?;
+        let Some(text) = text else {
+            return Ok(verdict == "no_sidecar");
+        };
         // A sidecar that cannot be read is a matter for the worker, which says what is wrong with it.
-        let Ok(checksum) = parse_sidecar(key, &text) else { return Ok(false) };
+        let Ok(checksum) = parse_sidecar(key, &text) else {
+            return Ok(false);
+        };
         let agrees = hex(&checksum) == sha256;
-        Ok(if verdict == "ok" { agrees } else { verdict == "stale_sidecar" && !agrees })
+        Ok(if verdict == "ok" {
+            agrees
+        } else {
+            verdict == "stale_sidecar" && !agrees
+        })
     }
 }
 

@@ -7,6 +7,7 @@
 mod enqueuer;
 mod error;
 mod planner;
+mod priority;
 mod probe;
 mod selection;
 mod survey;
@@ -14,5 +15,6 @@ mod survey;
 pub use enqueuer::{Enqueuer, Planned};
 pub use error::PlanError;
 pub use planner::{Chosen, Listed, choose, days_to_list};
+pub use priority::PRIORITY_SYMBOLS;
 pub use selection::{Selection, Symbols};
 pub use survey::{Asking, Survey, survey};

@@ -24,27 +24,41 @@ pub struct Chosen {
 
 /// A day inside a month selects that month's archive; the days of a month that has none have their own.
 pub fn choose(listed: &Listed, range: &DateRange) -> Chosen {
-    let months = listed.months.iter().filter(|(month, _)| range.touches(**month));
+    let months = listed
+        .months
+        .iter()
+        .filter(|(month, _)| range.touches(**month));
     let days = listed
         .days
         .iter()
         .filter(|(day, _)| range.touches(**day) && !listed.months.contains_key(&day.month()));
-    let mut archives: Vec<(Period, u64)> = months.chain(days).map(|(period, bytes)| (*period, *bytes)).collect();
+    let mut archives: Vec<(Period, u64)> = months
+        .chain(days)
+        .map(|(period, bytes)| (*period, *bytes))
+        .collect();
     archives.sort_by(|(a, _), (b, _)| b.cmp(a));
     let holes = holes(&archives, range);
     Chosen { archives, holes }
 }
 
 fn holes(archives: &[(Period, u64)], range: &DateRange) -> Vec<Period> {
-    let (Some((newest, _)), Some((oldest, _))) = (archives.first(), archives.last()) else { return Vec::new() };
+    let (Some((newest, _)), Some((oldest, _))) = (archives.first(), archives.last()) else {
+        return Vec::new();
+    };
     let present: BTreeSet<Period> = archives.iter().map(|(period, _)| *period).collect();
-    let with_days: BTreeSet<Period> =
-        present.iter().filter(|period| period.is_day()).map(|period| period.month()).collect();
+    let with_days: BTreeSet<Period> = present
+        .iter()
+        .filter(|period| period.is_day())
+        .map(|period| period.month())
+        .collect();
     let mut holes = Vec::new();
     let mut month = Some(oldest.month());
     while let Some(here) = month.filter(|month| *month <= newest.month()) {
         if with_days.contains(&here) {
-            let days = here.first_day().series(jiff::Span::new().days(1)).take_while(|day| *day <= here.last_day());
+            let days = here
+                .first_day()
+                .series(jiff::Span::new().days(1))
+                .take_while(|day| *day <= here.last_day());
             holes.extend(days.map(Period::Day).filter(|day| {
                 *day >= *oldest && *day <= *newest && range.touches(*day) && !present.contains(day)
             }));
@@ -58,7 +72,10 @@ fn holes(archives: &[(Period, u64)], range: &DateRange) -> Vec<Period> {
 
 /// The daily archives that a range can need, given the months that have their own archive: periods to list between,
 /// both ends inclusive; an open end is open.
-pub fn days_to_list(months: &BTreeSet<Period>, range: &DateRange) -> Vec<(Option<Period>, Option<Period>)> {
+pub fn days_to_list(
+    months: &BTreeSet<Period>,
+    range: &DateRange,
+) -> Vec<(Option<Period>, Option<Period>)> {
     let first_asked = range.first.map(Period::month_of);
     let last_asked = range.last.map(Period::month_of);
     let (Some(first), Some(last)) = (months.first().copied(), months.last().copied()) else {
@@ -72,7 +89,9 @@ pub fn days_to_list(months: &BTreeSet<Period>, range: &DateRange) -> Vec<(Option
     while let Some(here) = month.filter(|month| *month < last) {
         if !months.contains(&here) && range.touches(here) {
             match spans.last_mut() {
-                Some((_, end)) if end.and_then(|end: Period| end.step_months(1)) == Some(here) => *end = Some(here),
+                Some((_, end)) if end.and_then(|end: Period| end.step_months(1)) == Some(here) => {
+                    *end = Some(here)
+                }
                 _ => spans.push((Some(here), Some(here))),
             }
         }
@@ -109,41 +128,70 @@ mod tests {
 
     fn listed(months: &[&str], days: &[&str]) -> Listed {
         let sized = |texts: &[&str]| texts.iter().map(|text| (period(text), 1)).collect();
-        Listed { months: sized(months), days: sized(days) }
+        Listed {
+            months: sized(months),
+            days: sized(days),
+        }
     }
 
     fn texts(periods: impl IntoIterator<Item = Period>) -> Vec<String> {
-        periods.into_iter().map(|period| period.to_string()).collect()
+        periods
+            .into_iter()
+            .map(|period| period.to_string())
+            .collect()
     }
 
     fn chosen(listed: &Listed, range: &DateRange) -> Vec<String> {
-        texts(choose(listed, range).archives.into_iter().map(|(period, _)| period))
+        texts(
+            choose(listed, range)
+                .archives
+                .into_iter()
+                .map(|(period, _)| period),
+        )
     }
 
     #[test]
     fn days_stand_in_only_for_months_without_an_archive() {
-        let listed = listed(&["2024-01", "2024-03"], &["2023-12-31", "2024-01-05", "2024-02-01", "2024-04-01"]);
+        let listed = listed(
+            &["2024-01", "2024-03"],
+            &["2023-12-31", "2024-01-05", "2024-02-01", "2024-04-01"],
+        );
         assert_eq!(
             chosen(&listed, &range(None, None)),
-            ["2024-04-01", "2024-03", "2024-02-01", "2024-01", "2023-12-31"]
+            [
+                "2024-04-01",
+                "2024-03",
+                "2024-02-01",
+                "2024-01",
+                "2023-12-31"
+            ]
         );
     }
 
     #[test]
     fn a_day_inside_a_month_selects_its_archive() {
         let listed = listed(&["2024-01"], &["2024-02-01", "2024-02-02", "2024-02-03"]);
-        assert_eq!(chosen(&listed, &range(Some("2024-01-31"), Some("2024-02-02"))), ["2024-02-02", "2024-02-01", "2024-01"]);
+        assert_eq!(
+            chosen(&listed, &range(Some("2024-01-31"), Some("2024-02-02"))),
+            ["2024-02-02", "2024-02-01", "2024-01"]
+        );
     }
 
     #[test]
     fn holes_are_months_and_days_that_are_not_there() {
-        let listed = listed(&["2024-01", "2024-04"], &["2024-02-01", "2024-02-03", "2024-05-01", "2024-05-03"]);
+        let listed = listed(
+            &["2024-01", "2024-04"],
+            &["2024-02-01", "2024-02-03", "2024-05-01", "2024-05-03"],
+        );
         let chosen = choose(&listed, &range(None, None));
         let holes = texts(chosen.holes);
         assert!(holes.contains(&"2024-02-02".to_owned()));
         assert!(holes.contains(&"2024-03".to_owned()));
         assert!(holes.contains(&"2024-05-02".to_owned()));
-        assert!(!holes.contains(&"2024-05-04".to_owned()), "nothing is expected behind the last archive");
+        assert!(
+            !holes.contains(&"2024-05-04".to_owned()),
+            "nothing is expected behind the last archive"
+        );
     }
 
     #[test]
@@ -153,13 +201,31 @@ mod tests {
             let spans = days_to_list(&months, &range(start, end));
             spans
                 .into_iter()
-                .map(|(a, b)| format!("{}..{}", a.map_or(String::new(), |p| p.to_string()), b.map_or(String::new(), |p| p.to_string())))
+                .map(|(a, b)| {
+                    format!(
+                        "{}..{}",
+                        a.map_or(String::new(), |p| p.to_string()),
+                        b.map_or(String::new(), |p| p.to_string())
+                    )
+                })
                 .collect::<Vec<_>>()
         };
-        assert_eq!(spans(None, None), ["..2023-12", "2024-02..2024-02", "2024-04.."]);
+        assert_eq!(
+            spans(None, None),
+            ["..2023-12", "2024-02..2024-02", "2024-04.."]
+        );
         assert_eq!(spans(Some("2024-01"), Some("2024-01")), [""; 0]);
-        assert_eq!(spans(Some("2024-01-10"), Some("2024-03-05")), ["2024-02..2024-02"]);
-        assert_eq!(spans(Some("2024-05"), Some("2024-06")), ["2024-05..2024-06"]);
-        assert_eq!(days_to_list(&BTreeSet::new(), &range(Some("2024-05"), None)), [(Some(period("2024-05")), None)]);
+        assert_eq!(
+            spans(Some("2024-01-10"), Some("2024-03-05")),
+            ["2024-02..2024-02"]
+        );
+        assert_eq!(
+            spans(Some("2024-05"), Some("2024-06")),
+            ["2024-05..2024-06"]
+        );
+        assert_eq!(
+            days_to_list(&BTreeSet::new(), &range(Some("2024-05"), None)),
+            [(Some(period("2024-05")), None)]
+        );
     }
 }

@@ -27,10 +27,18 @@ pub(crate) async fn probed(
     symbol: &Symbol,
     today: Date,
 ) -> Result<Listed, PlanError> {
-    let probe = Probe { source, market: selection.market, data, symbol };
+    let probe = Probe {
+        source,
+        market: selection.market,
+        data,
+        symbol,
+    };
     let yesterday = today.yesterday().unwrap_or(today);
     let range = &selection.range;
-    let earliest = range.first.map_or(launch(selection.market), Period::month_of).max(launch(selection.market));
+    let earliest = range
+        .first
+        .map_or(launch(selection.market), Period::month_of)
+        .max(launch(selection.market));
     let latest = range.last.map_or(yesterday, |last| last.min(yesterday));
     let running = Period::month_of(today);
     let latest_month = Period::month_of(latest).min(running.step_months(-1).unwrap_or(running));
@@ -40,13 +48,18 @@ pub(crate) async fn probed(
     let last = probe.last_month(&months).await?;
     if let Some((last, bytes)) = last {
         let first = probe.first_month(&months[..=last]).await?;
-        listed.months.extend(months[first..=last].iter().map(|month| (*month, 0)));
+        listed
+            .months
+            .extend(months[first..=last].iter().map(|month| (*month, 0)));
         listed.months.insert(months[last], bytes);
     }
     // Days stand in where no month is: behind the last one, and for what began after it.
     let from = match last {
         Some((last, _)) => months[last].step_months(1).unwrap_or(running),
-        None => Period::month_of(latest).step_months(-1).unwrap_or(running).max(earliest),
+        None => Period::month_of(latest)
+            .step_months(-1)
+            .unwrap_or(running)
+            .max(earliest),
     };
     for month in span(from, Period::month_of(latest)) {
         if month < latest_month.step_months(-1).unwrap_or(month) {
@@ -64,7 +77,9 @@ pub(crate) async fn probed(
 }
 
 fn span(first: Period, last: Period) -> Vec<Period> {
-    std::iter::successors(Some(first), |month| month.step_months(1)).take_while(|month| *month <= last).collect()
+    std::iter::successors(Some(first), |month| month.step_months(1))
+        .take_while(|month| *month <= last)
+        .collect()
 }
 
 struct Probe<'a> {
@@ -76,9 +91,17 @@ struct Probe<'a> {
 
 impl Probe<'_> {
     async fn bytes(&self, period: Period) -> Result<Option<u64>, PlanError> {
-        let name =
-            ArchiveName { market: self.market, data: self.data, symbol: self.symbol.clone(), period };
-        Ok(self.source.head(&name.key()).await?.map(|object| object.bytes))
+        let name = ArchiveName {
+            market: self.market,
+            data: self.data,
+            symbol: self.symbol.clone(),
+            period,
+        };
+        Ok(self
+            .source
+            .head(&name.key())
+            .await?
+            .map(|object| object.bytes))
     }
 
     /// The last month that exists: mostly the latest one or its predecessor; a delisted symbol's is searched for.

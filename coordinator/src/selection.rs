@@ -36,7 +36,10 @@ impl Symbols {
         if text.trim().eq_ignore_ascii_case("all") {
             return Ok(Self::All);
         }
-        let symbols = text.split(',').map(Symbol::parse).collect::<Result<Vec<_>, _>>()?;
+        let symbols = text
+            .split(',')
+            .map(Symbol::parse)
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(Self::These(unique(symbols)))
     }
 
@@ -47,13 +50,19 @@ impl Symbols {
     /// Names the line that holds no symbol, or says that there is none at all.
     pub fn parse_file(text: &str) -> Result<Self, NameError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+        let lines = text
+            .lines()
+            .map(|line| line.split('#').next().unwrap_or_default().trim());
         let mut lines = lines.filter(|line| !line.is_empty()).peekable();
         let cells = |line: &str| -> Vec<String> {
-            line.split(',').map(|cell| cell.trim().trim_matches('"').to_owned()).collect()
+            line.split(',')
+                .map(|cell| cell.trim().trim_matches('"').to_owned())
+                .collect()
         };
         let header = lines.peek().map(|line| cells(line)).unwrap_or_default();
-        let column = header.iter().position(|name| name.eq_ignore_ascii_case("symbol"));
+        let column = header
+            .iter()
+            .position(|name| name.eq_ignore_ascii_case("symbol"));
         if column.is_some() {
             lines.next();
         }
@@ -68,7 +77,11 @@ impl Symbols {
         }
         if symbols.is_empty() {
             let error = Symbol::parse("").expect_err("an empty text is no symbol");
-            return Err(NameError { what: "symbols file", found: String::new(), expected: error.expected });
+            return Err(NameError {
+                what: "symbols file",
+                found: String::new(),
+                expected: error.expected,
+            });
         }
         Ok(Self::These(unique(symbols)))
     }
@@ -76,7 +89,10 @@ impl Symbols {
 
 fn unique(symbols: Vec<Symbol>) -> Vec<Symbol> {
     let mut seen = std::collections::HashSet::new();
-    symbols.into_iter().filter(|symbol| seen.insert(symbol.clone())).collect()
+    symbols
+        .into_iter()
+        .filter(|symbol| seen.insert(symbol.clone()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -92,7 +108,10 @@ mod tests {
 
     #[test]
     fn lists_keep_their_order_and_drop_repeats() {
-        assert_eq!(names(Symbols::parse("ethusdt,BTC/USDT,ETHUSDT").unwrap()), ["ETHUSDT", "BTCUSDT"]);
+        assert_eq!(
+            names(Symbols::parse("ethusdt,BTC/USDT,ETHUSDT").unwrap()),
+            ["ETHUSDT", "BTCUSDT"]
+        );
         assert_eq!(Symbols::parse("ALL").unwrap(), Symbols::All);
         assert!(Symbols::parse("BTCUSDT,").is_err());
     }
@@ -101,7 +120,10 @@ mod tests {
     fn files_hold_a_symbol_a_line_or_a_column() {
         let lines = Symbols::parse_file("# mine\nbtcusdt\n\nETH/USDT:USDT # second\n").unwrap();
         assert_eq!(names(lines), ["BTCUSDT", "ETHUSDT"]);
-        let table = Symbols::parse_file("market,symbol,first\num,BTCUSDT,2019-12-31\num,\"ETHUSDT\",2019-12-31\n").unwrap();
+        let table = Symbols::parse_file(
+            "market,symbol,first\num,BTCUSDT,2019-12-31\num,\"ETHUSDT\",2019-12-31\n",
+        )
+        .unwrap();
         assert_eq!(names(table), ["BTCUSDT", "ETHUSDT"]);
         assert!(Symbols::parse_file("# nothing\n").is_err());
         assert!(Symbols::parse_file("BTCUSDT\n../x\n").is_err());

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use tapemill_archive::{Object, Query, Source};
-use tapemill_market::{ArchiveName, Data, Period, Symbol, archive_folder, archive_stem, symbols_folder};
+use tapemill_market::{
+    ArchiveName, Data, Period, Symbol, archive_folder, archive_stem, symbols_folder,
+};
 
 use crate::error::PlanError;
 use crate::planner::{Chosen, Listed, choose, days_to_list};
@@ -45,7 +47,11 @@ pub struct Survey {
 /// # Errors
 ///
 /// [`PlanError::NoSuchSymbol`] and [`PlanError::Nothing`] for a selection that is not there; else what the archive met.
-pub async fn survey(source: &Arc<dyn Source>, selection: &Selection, asking: Asking) -> Result<Survey, PlanError> {
+pub async fn survey(
+    source: &Arc<dyn Source>,
+    selection: &Selection,
+    asking: Asking,
+) -> Result<Survey, PlanError> {
     let mut wanted = Vec::new();
     for &data in &selection.data {
         for symbol in symbols_of(source, selection, data, asking).await? {
@@ -55,7 +61,10 @@ pub async fn survey(source: &Arc<dyn Source>, selection: &Selection, asking: Ask
     let found: Vec<(Data, Symbol, Chosen)> = stream::iter(wanted)
         .map(|(data, symbol)| async move {
             let chosen = match asking {
-                Asking::Listing => choose(&listed(&**source, selection, data, &symbol).await?, &selection.range),
+                Asking::Listing => choose(
+                    &listed(&**source, selection, data, &symbol).await?,
+                    &selection.range,
+                ),
                 Asking::Probing { today } => {
                     let probed = probe::probed(&**source, selection, data, &symbol, today).await?;
                     choose(&probed, &selection.range)
@@ -85,20 +94,36 @@ async fn listed(
         last,
     };
     let month = |date: jiff::civil::Date| Period::month_of(date).to_string();
-    let objects = source.list(&query("monthly", range.first.map(month), range.last.map(month))).await?;
+    let objects = source
+        .list(&query(
+            "monthly",
+            range.first.map(month),
+            range.last.map(month),
+        ))
+        .await?;
     let months = periods(data, symbol, &objects, false);
-    let mut listed = Listed { months: months.collect(), ..Listed::default() };
+    let mut listed = Listed {
+        months: months.collect(),
+        ..Listed::default()
+    };
     let known: BTreeSet<Period> = listed.months.keys().copied().collect();
     for (first, last) in days_to_list(&known, range) {
         let bound = |period: Option<Period>| period.map(|period| period.to_string());
-        let objects = source.list(&query("daily", bound(first), bound(last))).await?;
+        let objects = source
+            .list(&query("daily", bound(first), bound(last)))
+            .await?;
         listed.days.extend(periods(data, symbol, &objects, true));
     }
     Ok(listed)
 }
 
 /// Strays and names of another frequency are passed over: a listing may hold anything.
-fn periods(data: Data, symbol: &Symbol, objects: &[Object], days: bool) -> impl Iterator<Item = (Period, u64)> {
+fn periods(
+    data: Data,
+    symbol: &Symbol,
+    objects: &[Object],
+    days: bool,
+) -> impl Iterator<Item = (Period, u64)> {
     objects.iter().filter_map(move |object| {
         let name = object.key.rsplit('/').next()?;
         let period = ArchiveName::period_of(data, symbol, name)?;
@@ -117,7 +142,8 @@ async fn symbols_of(
         (Symbols::All, Asking::Listing) => all_symbols(source, selection, data).await,
         (Symbols::All, Asking::Probing { .. }) => Err(PlanError::Nothing {
             place: source.place(),
-            detail: "`--symbols all` needs a listing; name the symbols, or leave out --no-listing".to_owned(),
+            detail: "`--symbols all` needs a listing; name the symbols, or leave out --no-listing"
+                .to_owned(),
         }),
     }
 }
@@ -127,7 +153,8 @@ async fn all_symbols(
     selection: &Selection,
     data: Data,
 ) -> Result<Vec<Symbol>, PlanError> {
-    let symbol_of = |name: &str| ArchiveName::symbol_of(data, name).map(|symbol| symbol.to_string());
+    let symbol_of =
+        |name: &str| ArchiveName::symbol_of(data, name).map(|symbol| symbol.to_string());
     let mut symbols = BTreeSet::new();
     for frequency in ["monthly", "daily"] {
         let folder = symbols_folder(selection.market, data, frequency);
@@ -145,10 +172,15 @@ async fn check_symbols(
     found: &[(Data, Symbol, Chosen)],
 ) -> Result<(), PlanError> {
     let has_something = |symbol: &Symbol| {
-        found.iter().any(|(_, of, chosen)| of == symbol && !chosen.archives.is_empty())
+        found
+            .iter()
+            .any(|(_, of, chosen)| of == symbol && !chosen.archives.is_empty())
     };
-    let without: BTreeSet<&Symbol> =
-        found.iter().map(|(_, symbol, _)| symbol).filter(|symbol| !has_something(symbol)).collect();
+    let without: BTreeSet<&Symbol> = found
+        .iter()
+        .map(|(_, symbol, _)| symbol)
+        .filter(|symbol| !has_something(symbol))
+        .collect();
     if asking == Asking::Listing
         && let Symbols::These(_) = selection.symbols
         && !without.is_empty()
@@ -167,32 +199,51 @@ async fn check_symbols(
             });
         }
     }
-    if found.iter().all(|(_, _, chosen)| chosen.archives.is_empty()) {
+    if found
+        .iter()
+        .all(|(_, _, chosen)| chosen.archives.is_empty())
+    {
         return Err(nothing(source, selection, found).await);
     }
     Ok(())
 }
 
-async fn nothing(source: &Arc<dyn Source>, selection: &Selection, found: &[(Data, Symbol, Chosen)]) -> PlanError {
+async fn nothing(
+    source: &Arc<dyn Source>,
+    selection: &Selection,
+    found: &[(Data, Symbol, Chosen)],
+) -> PlanError {
     let asked = match (selection.range.first, selection.range.last) {
         (None, None) => "it is empty".to_owned(),
         (first, last) => {
-            let end = |date: Option<jiff::civil::Date>| date.map_or("now".to_owned(), |date| date.to_string());
+            let end = |date: Option<jiff::civil::Date>| {
+                date.map_or("now".to_owned(), |date| date.to_string())
+            };
             let start = first.map_or("the beginning".to_owned(), |date| date.to_string());
             format!("no archive from {start} to {}", end(last))
         }
     };
     let mut detail = asked;
     if let Some((data, symbol, _)) = found.first() {
-        let everything = Selection { range: Default::default(), ..selection.clone() };
+        let everything = Selection {
+            range: Default::default(),
+            ..selection.clone()
+        };
         if let Ok(listed) = listed(&**source, &everything, *data, symbol).await {
-            let all: BTreeSet<Period> = listed.months.into_keys().chain(listed.days.into_keys()).collect();
+            let all: BTreeSet<Period> = listed
+                .months
+                .into_keys()
+                .chain(listed.days.into_keys())
+                .collect();
             if let (Some(first), Some(last)) = (all.first(), all.last()) {
                 detail = format!("{detail}; {data} of {symbol} reaches from {first} to {last}");
             }
         }
     }
-    PlanError::Nothing { place: source.place(), detail }
+    PlanError::Nothing {
+        place: source.place(),
+        detail,
+    }
 }
 
 fn nearest(symbol: &Symbol, existing: &BTreeSet<Symbol>) -> String {
@@ -205,19 +256,38 @@ fn nearest(symbol: &Symbol, existing: &BTreeSet<Symbol>) -> String {
     if scored.is_empty() {
         return format!("none alike among {} symbols", existing.len());
     }
-    scored.iter().take(NEAREST).map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(", ")
+    scored
+        .iter()
+        .take(NEAREST)
+        .map(|(_, name)| name.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn in_order(selection: &Selection, found: Vec<(Data, Symbol, Chosen)>) -> Survey {
     let mut survey = Survey::default();
     for (data, symbol, chosen) in found {
-        let name = |period| ArchiveName { market: selection.market, data, symbol: symbol.clone(), period };
-        survey.archives.extend(chosen.archives.into_iter().map(|(period, bytes)| (name(period), bytes)));
+        let name = |period| ArchiveName {
+            market: selection.market,
+            data,
+            symbol: symbol.clone(),
+            period,
+        };
+        survey.archives.extend(
+            chosen
+                .archives
+                .into_iter()
+                .map(|(period, bytes)| (name(period), bytes)),
+        );
         survey.holes.extend(chosen.holes.into_iter().map(name));
     }
     let order = |name: &ArchiveName| {
         let urgent = selection.priority.contains(&name.symbol);
-        (!urgent, std::cmp::Reverse(name.period.first_day()), name.task_id())
+        (
+            !urgent,
+            std::cmp::Reverse(name.period.first_day()),
+            name.task_id(),
+        )
     };
     survey.archives.sort_by_cached_key(|(name, _)| order(name));
     survey

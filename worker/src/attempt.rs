@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use serde_json::Value;
 use tapemill_archive::{
-    ArchiveError, Brake, DirSource, Resume, RetryPolicy, SIDECAR_SUFFIX, Sha256Digest, Source, Transfer, hex, parse_sidecar,
+    ArchiveError, Brake, DirSource, Resume, RetryPolicy, SIDECAR_SUFFIX, Sha256Digest, Source,
+    Transfer, hex, parse_sidecar,
 };
 use tapemill_lake::{Footer, LakeError, Output, Source as Origin, Staged, StagedTable};
 use tapemill_market::ArchiveName;
@@ -165,22 +166,36 @@ impl Workshop {
         cancel: &CancellationToken,
     ) -> Result<Prepared, AttemptError> {
         if let Some(kept) = self.kept(&name.key(), planned_bytes)? {
-            match kept.attempt_from_source(name, planned_bytes, progress, cancel).await {
+            match kept
+                .attempt_from_source(name, planned_bytes, progress, cancel)
+                .await
+            {
                 Ok(prepared) if prepared.verdict == Verdict::Ok => return Ok(prepared),
                 Err(AttemptError::Cancelled) => return Err(AttemptError::Cancelled),
                 // Whatever is wrong with the copy, the archive decides.
                 Ok(_) | Err(_) => {}
             }
         }
-        self.attempt_from_source(name, planned_bytes, progress, cancel).await
+        self.attempt_from_source(name, planned_bytes, progress, cancel)
+            .await
     }
 
     /// The same workshop over the kept copy of an archive, if there is one.
     fn kept(&self, key: &str, bytes: u64) -> Result<Option<Self>, AttemptError> {
-        let kept = if self.keep_zip { Keeper::kept(&self.output.lake, key, bytes)? } else { None };
-        let Some(folder) = kept.as_deref().and_then(Path::parent) else { return Ok(None) };
+        let kept = if self.keep_zip {
+            Keeper::kept(&self.output.lake, key, bytes)?
+        } else {
+            None
+        };
+        let Some(folder) = kept.as_deref().and_then(Path::parent) else {
+            return Ok(None);
+        };
         let source = Arc::new(DirSource::new(folder)?);
-        Ok(Some(Self { source, keep_zip: false, ..self.clone() }))
+        Ok(Some(Self {
+            source,
+            keep_zip: false,
+            ..self.clone()
+        }))
     }
 
     async fn attempt_from_source(
@@ -196,7 +211,9 @@ impl Workshop {
             false => None,
         };
         let plan: Arc<dyn Plan> = mills::plan(&self.output, name).into();
-        let accepted = self.read_and_judge(&name.key(), plan, &mut keeper, progress, cancel).await?;
+        let accepted = self
+            .read_and_judge(&name.key(), plan, &mut keeper, progress, cancel)
+            .await?;
         let footer = Footer {
             settings: self.output.settings_of(name.data),
             sources: vec![accepted.origin.clone()],
@@ -219,7 +236,12 @@ impl Workshop {
             Some(keeper) => keeper.stage(accepted.checksum.as_ref())?,
             None => Vec::new(),
         };
-        Ok(Prepared { tables, kept, origin: accepted.origin, verdict: accepted.verdict })
+        Ok(Prepared {
+            tables,
+            kept,
+            origin: accepted.origin,
+            verdict: accepted.verdict,
+        })
     }
 
     /// Downloads one archive into `raw/` and checks it, without milling; `None` when it was there already.
@@ -236,17 +258,35 @@ impl Workshop {
     ) -> Result<Option<Verdict>, AttemptError> {
         progress.set_total(planned_bytes);
         if let Some(kept) = self.kept(key, planned_bytes)? {
-            let read = kept.read_and_judge(key, Arc::new(mills::CheckPlan), &mut None, progress, cancel).await;
+            let read = kept
+                .read_and_judge(key, Arc::new(mills::CheckPlan), &mut None, progress, cancel)
+                .await;
             let checksum = self.sidecar(key, cancel).await?;
             match read {
-                Ok(read) if checksum.is_none_or(|expected| hex(&expected) == read.origin.sha256) => return Ok(None),
+                Ok(read)
+                    if checksum.is_none_or(|expected| hex(&expected) == read.origin.sha256) =>
+                {
+                    return Ok(None);
+                }
                 Err(AttemptError::Cancelled) => return Err(AttemptError::Cancelled),
                 Ok(_) | Err(_) => {}
             }
         }
         let mut keeper = Some(Keeper::open(&self.output.lake, key)?);
-        let checked = self.read_and_judge(key, Arc::new(mills::CheckPlan), &mut keeper, progress, cancel).await?;
-        for staged in keeper.map(|keeper| keeper.stage(checked.checksum.as_ref())).transpose()?.unwrap_or_default() {
+        let checked = self
+            .read_and_judge(
+                key,
+                Arc::new(mills::CheckPlan),
+                &mut keeper,
+                progress,
+                cancel,
+            )
+            .await?;
+        for staged in keeper
+            .map(|keeper| keeper.stage(checked.checksum.as_ref()))
+            .transpose()?
+            .unwrap_or_default()
+        {
             staged.publish()?;
         }
         Ok(Some(checked.verdict))
@@ -286,10 +326,15 @@ impl Workshop {
                 }
             }
             let seen_before = judge.saw(&read.sha256);
-            let plan_fits = plan_is_for.take().is_none_or(|digest| digest == read.sha256);
+            let plan_fits = plan_is_for
+                .take()
+                .is_none_or(|digest| digest == read.sha256);
             match (read.outcome, verdict) {
                 (Err(corrupt), _) if seen_before => {
-                    return Err(AttemptError::Corrupt { key: key.to_owned(), corrupt });
+                    return Err(AttemptError::Corrupt {
+                        key: key.to_owned(),
+                        corrupt,
+                    });
                 }
                 (Err(corrupt), _) => {
                     why = corrupt.to_string();
@@ -302,8 +347,18 @@ impl Workshop {
                 }
                 (Ok(Reading::Milled(milled)), Judgement::Accept(verdict)) if plan_fits => {
                     let sha256 = hex(&read.sha256);
-                    let origin = Origin { key: key.to_owned(), bytes: read.bytes, sha256, rows: read.rows };
-                    return Ok(Accepted { milled, verdict, origin, checksum: judge.checksum() });
+                    let origin = Origin {
+                        key: key.to_owned(),
+                        bytes: read.bytes,
+                        sha256,
+                        rows: read.rows,
+                    };
+                    return Ok(Accepted {
+                        milled,
+                        verdict,
+                        origin,
+                        checksum: judge.checksum(),
+                    });
                 }
                 (Ok(Reading::Milled(_)), _) => {
                     why = "its checksum is not the sidecar's".to_owned();
@@ -311,7 +366,10 @@ impl Workshop {
                 }
             }
         }
-        Err(AttemptError::Unstable { key: key.to_owned(), why })
+        Err(AttemptError::Unstable {
+            key: key.to_owned(),
+            why,
+        })
     }
 
     async fn read(
@@ -335,14 +393,19 @@ impl Workshop {
             self.brake.clone(),
             cancel.clone(),
         );
-        let mut read = reading::read(transfer, plan, keep, progress.clone(), self.stages.clone()).await?;
+        let mut read =
+            reading::read(transfer, plan, keep, progress.clone(), self.stages.clone()).await?;
         if let Some(keeper) = keeper {
             keeper.take_back(read.kept.take());
         }
         Ok(read)
     }
 
-    async fn sidecar(&self, key: &str, cancel: &CancellationToken) -> Result<Option<Sha256Digest>, AttemptError> {
+    async fn sidecar(
+        &self,
+        key: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Sha256Digest>, AttemptError> {
         let path = format!("{key}{SIDECAR_SUFFIX}");
         let text = tokio::select! {
             biased;

@@ -100,9 +100,17 @@ impl Worker {
     }
 
     /// Claims and works until nothing more is to be claimed.
-    async fn work(&self, leases: &Arc<Leases>, running: &mut JoinSet<Ended>) -> Result<Stopped, WorkerError> {
+    async fn work(
+        &self,
+        leases: &Arc<Leases>,
+        running: &mut JoinSet<Ended>,
+    ) -> Result<Stopped, WorkerError> {
         let mut remaining = Remaining::new(self.scope.clone());
-        let claimant = Claimant { queue: &*self.queue, worker: &self.id, lease: self.lease };
+        let claimant = Claimant {
+            queue: &*self.queue,
+            worker: &self.id,
+            lease: self.lease,
+        };
         loop {
             if self.draining.is_cancelled() {
                 return Ok(Stopped::Drained);
@@ -112,7 +120,9 @@ impl Worker {
             if free > 0 {
                 match remaining.claim(&claimant, free).await {
                     Ok((claims, _)) if !claims.is_empty() => {
-                        claims.into_iter().for_each(|claim| self.start(claim, leases, running));
+                        claims
+                            .into_iter()
+                            .for_each(|claim| self.start(claim, leases, running));
                         continue;
                     }
                     Ok((_, hint)) => wait = self.heed(hint),
@@ -146,7 +156,9 @@ impl Worker {
         running: &mut JoinSet<Ended>,
         at_once: bool,
     ) -> Result<(), WorkerError> {
-        let mut nothing = Remaining::new(Scope::Everything { exit_when_drained: false });
+        let mut nothing = Remaining::new(Scope::Everything {
+            exit_when_drained: false,
+        });
         let mut result = Ok(());
         let grace = if at_once { Duration::ZERO } else { self.grace };
         let finish = async {
@@ -188,7 +200,13 @@ impl Worker {
         let (queue, workshop, leases) = (self.queue.clone(), self.workshop.clone(), leases.clone());
         let (board, worker) = (self.board.clone(), self.id.clone());
         running.spawn(async move {
-            let task = Task { queue: &*queue, workshop: &workshop, lease: claim.lease(), claim: &claim, worker: worker.as_str() };
+            let task = Task {
+                queue: &*queue,
+                workshop: &workshop,
+                lease: claim.lease(),
+                claim: &claim,
+                worker: worker.as_str(),
+            };
             let ended = task.run(&progress, &cancel).await;
             leases.let_go(&claim.lease());
             board.end(&claim.task);
@@ -260,7 +278,9 @@ async fn reap(queue: Arc<dyn Queue>, worker: WorkerId) {
                     continue;
                 }
             }
-            Err(error) => tracing::warn!(worker.id = %worker, %error, "cannot look for expired leases"),
+            Err(error) => {
+                tracing::warn!(worker.id = %worker, %error, "cannot look for expired leases")
+            }
         }
         tokio::time::sleep(REAP_EVERY).await;
     }
@@ -270,7 +290,10 @@ async fn reap(queue: Arc<dyn Queue>, worker: WorkerId) {
 async fn tell_brake(queue: Arc<dyn Queue>, workshop: Workshop) {
     loop {
         let hold = workshop.brake.news().await;
-        tracing::warn!(seconds = hold.as_secs(), "the archive asks for fewer requests: all workers of the queue wait");
+        tracing::warn!(
+            seconds = hold.as_secs(),
+            "the archive asks for fewer requests: all workers of the queue wait"
+        );
         if let Err(error) = queue.brake(hold).await {
             tracing::warn!(%error, "cannot tell the other workers");
         }

@@ -11,7 +11,6 @@ use crate::reading::Keep;
 /// One archive's place under `raw/`, and its unfinished part.
 pub(crate) struct Keeper {
     lake: Lake,
-    place: LakePath,
     key: String,
     /// Which version of the archive the part holds; without it a part is of no use to a later process.
     version: PathBuf,
@@ -24,15 +23,29 @@ impl Keeper {
     pub fn open(lake: &Lake, key: &str) -> Result<Self, LakeError> {
         let place = LakePath::raw(key)?;
         let part = Part::resume(lake, &place)?;
-        let version = lake.locate(&place).with_file_name(format!("{}.version.part", place.file_name()));
-        Ok(Self { lake: lake.clone(), place, key: key.to_owned(), version, part: Some(part), fresh: true })
+        let version = lake
+            .locate(&place)
+            .with_file_name(format!("{}.version.part", place.file_name()));
+        Ok(Self {
+            lake: lake.clone(),
+            key: key.to_owned(),
+            version,
+            part: Some(part),
+            fresh: true,
+        })
     }
 
     /// How the next reading begins, and where its bytes go as well.
     pub fn begin(&mut self) -> (Resume, Option<Keep>) {
-        let Some(part) = self.part.take() else { return (Resume::default(), None) };
+        let Some(part) = self.part.take() else {
+            return (Resume::default(), None);
+        };
         // Only what another process left is resumed: a second reading is made to see all bytes again.
-        let validator = if self.fresh { read_version(&self.version) } else { None };
+        let validator = if self.fresh {
+            read_version(&self.version)
+        } else {
+            None
+        };
         self.fresh = false;
         let held = if validator.is_some() { part.bytes() } else { 0 };
         let version = self.version.clone();
@@ -41,7 +54,13 @@ impl Keeper {
             held,
             on_version: Box::new(move |validator| write_version(&version, validator)),
         };
-        (Resume { from: held, validator }, Some(keep))
+        (
+            Resume {
+                from: held,
+                validator,
+            },
+            Some(keep),
+        )
     }
 
     /// Takes the part back from a reading.
@@ -79,7 +98,9 @@ impl Keeper {
 /// Two lines: entity tag and date, either may be empty.
 fn read_version(path: &Path) -> Option<Validator> {
     let text = fs::read_to_string(path).ok()?;
-    let mut lines = text.lines().map(|line| (!line.is_empty()).then(|| line.to_owned()));
+    let mut lines = text
+        .lines()
+        .map(|line| (!line.is_empty()).then(|| line.to_owned()));
     Validator::new(lines.next().flatten(), lines.next().flatten())
 }
 
@@ -90,6 +111,10 @@ fn write_version(path: &Path, validator: Option<&Validator>) -> Result<(), LakeE
         return Ok(());
     };
     let line = |value: &Option<String>| value.clone().unwrap_or_default();
-    let text = format!("{}\n{}\n", line(&validator.etag), line(&validator.last_modified));
+    let text = format!(
+        "{}\n{}\n",
+        line(&validator.etag),
+        line(&validator.last_modified)
+    );
     fs::write(path, text).map_err(|error| LakeError::io("write", path, error))
 }

@@ -8,7 +8,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tapemill_archive::Brake;
-use tapemill_queue::{Beat, HeartbeatRequest, Lease, LostReason, Queue, QueueError, TaskId, WorkerId, WorkerState};
+use tapemill_queue::{
+    Beat, HeartbeatRequest, Lease, LostReason, Queue, QueueError, TaskId, WorkerId, WorkerState,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::progress::TaskProgress;
@@ -32,13 +34,23 @@ struct Held {
 impl Leases {
     /// Has a lease kept alive until it is let go; the token fires when it is lost.
     pub fn hold(&self, lease: Lease, progress: Arc<TaskProgress>, cancel: CancellationToken) {
-        self.held().insert(lease.task.clone(), Held { lease, progress, cancel });
+        self.held().insert(
+            lease.task.clone(),
+            Held {
+                lease,
+                progress,
+                cancel,
+            },
+        );
     }
 
     /// Stops keeping a lease alive.
     pub fn let_go(&self, lease: &Lease) {
         let mut held = self.held();
-        if held.get(&lease.task).is_some_and(|held| held.lease == *lease) {
+        if held
+            .get(&lease.task)
+            .is_some_and(|held| held.lease == *lease)
+        {
             held.remove(&lease.task);
         }
     }
@@ -49,13 +61,18 @@ impl Leases {
     }
 
     fn beats(&self) -> Vec<Beat> {
-        self.held().values().map(|held| Beat::new(&held.lease, held.progress.get())).collect()
+        self.held()
+            .values()
+            .map(|held| Beat::new(&held.lease, held.progress.get()))
+            .collect()
     }
 
     fn lost(&self, beats: &[Beat], task: &TaskId) -> Option<CancellationToken> {
         let generation = beats.iter().find(|beat| beat.task == *task)?.generation;
         let held = self.held();
-        let held = held.get(task).filter(|held| held.lease.generation == generation)?;
+        let held = held
+            .get(task)
+            .filter(|held| held.lease.generation == generation)?;
         Some(held.cancel.clone())
     }
 
@@ -83,13 +100,18 @@ pub(crate) struct Pulse {
 impl Heartbeats {
     /// Starts beating: once now, then six times in the length of a lease.
     pub fn start(pulse: Pulse) -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()?;
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let thread = std::thread::Builder::new()
             .name("heartbeat".to_owned())
             .spawn(move || runtime.block_on(pulse.beat_until(stopped)))?;
-        Ok(Self { stop, thread: Some(thread) })
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+        })
     }
 
     /// Stops, after a last beat that says the worker is leaving.
@@ -141,14 +163,21 @@ impl Pulse {
     }
 
     async fn send(&self, state: WorkerState, beats: &[Beat]) -> Result<(), QueueError> {
-        let request = HeartbeatRequest { worker: &self.worker, state, lease: self.lease, beats };
+        let request = HeartbeatRequest {
+            worker: &self.worker,
+            state,
+            lease: self.lease,
+            beats,
+        };
         let reply = self.queue.heartbeat(&request).await?;
         if let Some(brake) = reply.brake {
             self.brake.obey(brake);
         }
         for (task, reason) in &reply.lost {
             // An attempt that finished meanwhile is not lost; whoever holds no lease any more is not told.
-            let Some(cancel) = self.leases.lost(beats, task) else { continue };
+            let Some(cancel) = self.leases.lost(beats, task) else {
+                continue;
+            };
             match reason {
                 LostReason::Finished => {}
                 LostReason::Cancelled => {

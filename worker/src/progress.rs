@@ -62,7 +62,10 @@ impl Board {
     /// The tasks under way, by name.
     pub fn running(&self) -> Vec<(TaskId, Progress)> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.iter().map(|(task, progress)| (task.clone(), progress.get())).collect()
+        running
+            .iter()
+            .map(|(task, progress)| (task.clone(), progress.get()))
+            .collect()
     }
 
     /// What is finished.
@@ -71,11 +74,17 @@ impl Board {
     }
 
     pub(crate) fn begin(&self, task: &TaskId, progress: Arc<TaskProgress>) {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(task.clone(), progress);
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(task.clone(), progress);
     }
 
     pub(crate) fn end(&self, task: &TaskId) {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(task);
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(task);
     }
 
     pub(crate) fn count(&self, change: impl FnOnce(&mut Finished)) {

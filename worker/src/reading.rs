@@ -51,7 +51,7 @@ pub(crate) struct Keep {
     /// Bytes of the part that the transfer was told it need not bring.
     pub held: u64,
     /// Told what identifies the version that the part holds.
-    pub on_version: Box<dyn Fn(Option<&Validator>) -> Result<(), LakeError> + Send + Sync>,
+    pub on_version: Box<OnVersion>,
 }
 
 /// Reads the whole transfer.
@@ -72,14 +72,26 @@ pub(crate) async fn read(
         let (progress, stages) = (progress.clone(), stages.clone());
         move || Reader::new(plan, part, held, progress, stages).run(receiver)
     });
-    let fed = feed(&mut transfer, sender, held, on_version.as_deref(), &progress, &stages).await;
-    let read = thread.await.map_err(|error| ReadError::Thread(error.to_string()))?;
+    let fed = feed(
+        &mut transfer,
+        sender,
+        held,
+        on_version.as_deref(),
+        &progress,
+        &stages,
+    )
+    .await;
+    let read = thread
+        .await
+        .map_err(|error| ReadError::Thread(error.to_string()))?;
     match (fed, read) {
         // The thread ends early only for an error of its own, and that is the cause.
         (_, Err(error)) => Err(error.into()),
         (Err(error), _) => Err(error),
         (Ok(()), Ok(Some(read))) => Ok(read),
-        (Ok(()), Ok(None)) => Err(ReadError::Thread("it ended before the archive did".to_owned())),
+        (Ok(()), Ok(None)) => Err(ReadError::Thread(
+            "it ended before the archive did".to_owned(),
+        )),
     }
 }
 
@@ -98,7 +110,11 @@ async fn feed(
         let event = transfer.next().await?;
         stages.add(Stage::Fetch, started.elapsed());
         let piece = match event {
-            Event::Begin { offset, total, validator } => {
+            Event::Begin {
+                offset,
+                total,
+                validator,
+            } => {
                 if let Some(total) = total {
                     progress.set_total(total);
                 }
@@ -161,7 +177,9 @@ impl Reader {
 
     /// `None` when the other side went away before the end.
     fn run(mut self, mut pieces: mpsc::Receiver<Piece>) -> Result<Option<Read>, LakeError> {
-        let Some(mut piece) = pieces.blocking_recv() else { return Ok(None) };
+        let Some(mut piece) = pieces.blocking_recv() else {
+            return Ok(None);
+        };
         if self.held > 0 && !matches!(piece, Piece::Restart) {
             self.read_held()?;
         }
@@ -187,7 +205,9 @@ impl Reader {
 
     /// The bytes that a part of an earlier process already holds.
     fn read_held(&mut self) -> Result<(), LakeError> {
-        let Some(mut part) = self.part.take() else { return Ok(()) };
+        let Some(mut part) = self.part.take() else {
+            return Ok(());
+        };
         let read = part.read_back(|chunk| self.take(chunk));
         self.part = Some(part);
         read
@@ -223,7 +243,8 @@ impl Reader {
                 fed
             });
             self.stages.add(Stage::Parse, parsing);
-            self.stages.add(Stage::Inflate, started.elapsed().saturating_sub(parsing));
+            self.stages
+                .add(Stage::Inflate, started.elapsed().saturating_sub(parsing));
             match fed {
                 Ok(()) => {}
                 // The rest is still hashed: only the same bytes twice make an archive dead.
@@ -236,16 +257,34 @@ impl Reader {
     }
 
     fn finish(self) -> Result<Read, LakeError> {
-        let Self { part, hasher, unzip, mill, corrupt, bytes, .. } = self;
+        let Self {
+            part,
+            hasher,
+            unzip,
+            mill,
+            corrupt,
+            bytes,
+            ..
+        } = self;
         let rows = mill.rows();
         let outcome = match corrupt {
             Some(corrupt) => Err(corrupt),
-            None => match unzip.finish().map_err(MillError::from).and_then(|()| mill.finish()) {
+            None => match unzip
+                .finish()
+                .map_err(MillError::from)
+                .and_then(|()| mill.finish())
+            {
                 Ok(reading) => Ok(reading),
                 Err(MillError::Corrupt(corrupt)) => Err(corrupt),
                 Err(MillError::Lake(error)) => return Err(error),
             },
         };
-        Ok(Read { bytes, sha256: hasher.finish(), rows, outcome, kept: part })
+        Ok(Read {
+            bytes,
+            sha256: hasher.finish(),
+            rows,
+            outcome,
+            kept: part,
+        })
     }
 }

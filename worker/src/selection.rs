@@ -23,7 +23,9 @@ pub enum Scope {
 
 /// What is left of a worker's scope.
 pub(crate) enum Remaining {
-    Everything { exit_when_drained: bool },
+    Everything {
+        exit_when_drained: bool,
+    },
     /// Tasks neither held by this process nor known to be finished.
     Selection(VecDeque<TaskId>),
 }
@@ -36,8 +38,18 @@ pub(crate) struct Claimant<'a> {
 }
 
 impl Claimant<'_> {
-    async fn claim(&self, limit: usize, only: Option<&[TaskId]>) -> Result<(Vec<Claim>, Wait), QueueError> {
-        let request = ClaimRequest { worker: self.worker, request: Uuid::new_v4(), limit, lease: self.lease, only };
+    async fn claim(
+        &self,
+        limit: usize,
+        only: Option<&[TaskId]>,
+    ) -> Result<(Vec<Claim>, Wait), QueueError> {
+        let request = ClaimRequest {
+            worker: self.worker,
+            request: Uuid::new_v4(),
+            limit,
+            lease: self.lease,
+            only,
+        };
         let mut repeats = 3;
         loop {
             match self.queue.claim(&request).await {
@@ -59,14 +71,24 @@ impl Remaining {
     }
 
     /// Claims up to `limit` tasks; where there are none, says how long to wait.
-    pub async fn claim(&mut self, claimant: &Claimant<'_>, limit: usize) -> Result<(Vec<Claim>, Wait), QueueError> {
-        let Self::Selection(open) = self else { return claimant.claim(limit, None).await };
+    pub async fn claim(
+        &mut self,
+        claimant: &Claimant<'_>,
+        limit: usize,
+    ) -> Result<(Vec<Claim>, Wait), QueueError> {
+        let Self::Selection(open) = self else {
+            return claimant.claim(limit, None).await;
+        };
         let mut claims = Vec::new();
         let mut wait = Wait::Empty;
         let mut from = 0;
         while from < open.len() && claims.len() < limit {
-            let window: Vec<TaskId> = open.range(from..open.len().min(from + WINDOW)).cloned().collect();
-            let (claimed, window_wait) = claimant.claim(limit - claims.len(), Some(&window)).await?;
+            let window: Vec<TaskId> = open
+                .range(from..open.len().min(from + WINDOW))
+                .cloned()
+                .collect();
+            let (claimed, window_wait) =
+                claimant.claim(limit - claims.len(), Some(&window)).await?;
             wait = window_wait;
             if matches!(wait, Wait::Paused | Wait::Braked(_)) {
                 break;
@@ -81,8 +103,12 @@ impl Remaining {
     /// Whether there is nothing left to wait for, given that this process holds nothing.
     pub async fn is_finished(&mut self, queue: &dyn Queue) -> Result<bool, QueueError> {
         match self {
-            Self::Everything { exit_when_drained: false } => Ok(false),
-            Self::Everything { exit_when_drained: true } => {
+            Self::Everything {
+                exit_when_drained: false,
+            } => Ok(false),
+            Self::Everything {
+                exit_when_drained: true,
+            } => {
                 let [pending, leased, ..] = queue.stats().await?.totals();
                 Ok(pending.tasks == 0 && leased.tasks == 0)
             }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde_json::json;
 use tapemill_lake::{CODEC, LakeError, Published};
 use tapemill_market::ArchiveName;
-use tapemill_queue::{Claim, Completion, Failure, Lease, Outcome, Queue, QueueError, Retry, TaskState};
+use tapemill_queue::{
+    Claim, Completion, Failure, Lease, Outcome, Queue, QueueError, Retry, TaskState,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{AttemptError, Prepared, Workshop};
@@ -22,7 +24,10 @@ const ENDINGS: u32 = 8;
 /// How a claimed task ended for this process.
 #[derive(Debug)]
 pub(crate) enum Ending {
-    Done { bytes: u64, rows: u64 },
+    Done {
+        bytes: u64,
+        rows: u64,
+    },
     Missing,
     /// The attempt failed; another one follows.
     WillRepeat,
@@ -54,19 +59,28 @@ impl Task<'_> {
         let id = &self.claim.task;
         let name = match ArchiveName::from_task_id(id.as_str()) {
             Ok(name) => name,
-            Err(error) => return self.failed("unknown_task", &error.to_string(), Retry::Final).await,
+            Err(error) => {
+                return self
+                    .failed("unknown_task", &error.to_string(), Retry::Final)
+                    .await;
+            }
         };
-        let prepared = self.workshop.attempt(&name, self.claim.bytes, progress, cancel).await;
+        let prepared = self
+            .workshop
+            .attempt(&name, self.claim.bytes, progress, cancel)
+            .await;
         match prepared {
             Ok(prepared) => self.publish(&name, prepared).await,
             Err(AttemptError::Missing(key)) => {
                 tracing::info!(task.id = %id, worker.id = self.worker, %key, "the archive has no such file");
-                self.completed(Outcome::Missing, "{}".to_owned(), 0, 0).await
+                self.completed(Outcome::Missing, "{}".to_owned(), 0, 0)
+                    .await
             }
             Err(AttemptError::Cancelled) => self.released(None).await,
             Err(AttemptError::Lake(error)) if error.is_disk() => self.released(Some(error)).await,
             Err(error @ AttemptError::Corrupt { .. }) => {
-                self.failed(error.reason(), &error.to_string(), Retry::Final).await
+                self.failed(error.reason(), &error.to_string(), Retry::Final)
+                    .await
             }
             Err(error) => {
                 let retry = Retry::After(self.wait().max(self.workshop.brake.remaining()));
@@ -82,10 +96,19 @@ impl Task<'_> {
             Err(QueueError::LeaseLost { .. }) => return Ok(self.lost()),
             Err(error) => return Err(error),
         }
-        let Prepared { tables, kept, origin, verdict } = prepared;
+        let Prepared {
+            tables,
+            kept,
+            origin,
+            verdict,
+        } = prepared;
         let published: Result<Vec<Published>, LakeError> = (|| {
-            kept.into_iter().try_for_each(|kept| kept.publish().map(drop))?;
-            let published = tables.into_iter().map(|table| table.publish()).collect::<Result<_, _>>()?;
+            kept.into_iter()
+                .try_for_each(|kept| kept.publish().map(drop))?;
+            let published = tables
+                .into_iter()
+                .map(|table| table.publish())
+                .collect::<Result<_, _>>()?;
             self.workshop.output.remove_days_of(name)?;
             Ok(published)
         })();
@@ -93,7 +116,9 @@ impl Task<'_> {
             Ok(published) => published,
             Err(error) if error.is_disk() => return self.released(Some(error)).await,
             Err(error) => {
-                return self.failed("output", &error.to_string(), Retry::After(self.wait())).await;
+                return self
+                    .failed("output", &error.to_string(), Retry::After(self.wait()))
+                    .await;
             }
         };
         if verdict.as_str() == "stale_sidecar" {
@@ -102,8 +127,10 @@ impl Task<'_> {
                 "the checksum file does not fit, but the same bytes came twice and the ZIP is sound: published"
             );
         }
-        let files: Vec<_> =
-            published.iter().map(|file| json!({"path": file.path.as_str(), "bytes": file.bytes})).collect();
+        let files: Vec<_> = published
+            .iter()
+            .map(|file| json!({"path": file.path.as_str(), "bytes": file.bytes}))
+            .collect();
         let summary = json!({
             "codec": CODEC,
             "settings": self.workshop.output.settings_of(name.data),
@@ -113,12 +140,32 @@ impl Task<'_> {
             "verdict": verdict.as_str(),
             "files": files,
         });
-        self.completed(Outcome::Done, summary.to_string(), origin.rows, origin.bytes).await
+        self.completed(
+            Outcome::Done,
+            summary.to_string(),
+            origin.rows,
+            origin.bytes,
+        )
+        .await
     }
 
-    async fn completed(&self, outcome: Outcome, summary: String, rows: u64, bytes: u64) -> Result<Ending, QueueError> {
-        let completion = Completion { outcome, summary, rows, bytes };
-        match self.patiently(|| self.queue.complete(self.lease(), &completion)).await {
+    async fn completed(
+        &self,
+        outcome: Outcome,
+        summary: String,
+        rows: u64,
+        bytes: u64,
+    ) -> Result<Ending, QueueError> {
+        let completion = Completion {
+            outcome,
+            summary,
+            rows,
+            bytes,
+        };
+        match self
+            .patiently(|| self.queue.complete(self.lease(), &completion))
+            .await
+        {
             Ok(()) if outcome == Outcome::Missing => Ok(Ending::Missing),
             Ok(()) => Ok(Ending::Done { bytes, rows }),
             Err(QueueError::LeaseLost { .. }) => Ok(self.lost()),
@@ -126,9 +173,21 @@ impl Task<'_> {
         }
     }
 
-    async fn failed(&self, reason: &str, message: &str, retry: Retry) -> Result<Ending, QueueError> {
-        let failure = Failure { reason: reason.to_owned(), message: message.to_owned(), retry };
-        match self.patiently(|| self.queue.fail(self.lease(), &failure)).await {
+    async fn failed(
+        &self,
+        reason: &str,
+        message: &str,
+        retry: Retry,
+    ) -> Result<Ending, QueueError> {
+        let failure = Failure {
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            retry,
+        };
+        match self
+            .patiently(|| self.queue.fail(self.lease(), &failure))
+            .await
+        {
             Ok(TaskState::Dead) => {
                 tracing::error!(
                     task.id = %self.claim.task, generation = self.claim.generation, worker.id = self.worker,

@@ -104,7 +104,9 @@ impl Unzip {
         match self.state {
             State::Header if self.offset == 0 => Err(Corrupt::new("the file is empty")),
             State::Header => Err(Corrupt::new("the ZIP ends inside its first header")),
-            State::Deflated | State::Stored => Err(Corrupt::new("the ZIP ends inside its entry: it is cut short")),
+            State::Deflated | State::Stored => Err(Corrupt::new(
+                "the ZIP ends inside its entry: it is cut short",
+            )),
             State::Tail => self.check_tail(),
         }
     }
@@ -123,10 +125,15 @@ impl Unzip {
         if self.held.len() < wanted {
             return Ok(&bytes[taken..]);
         }
-        let (name_length, extra_length) = (u16_at(&self.held, 26) as usize, u16_at(&self.held, 28) as usize);
+        let (name_length, extra_length) = (
+            u16_at(&self.held, 26) as usize,
+            u16_at(&self.held, 28) as usize,
+        );
         let length = 30 + name_length + extra_length;
         if length > LONGEST_HEADER {
-            return Err(Corrupt::new("the entry's header is larger than any archive's"));
+            return Err(Corrupt::new(
+                "the entry's header is larger than any archive's",
+            ));
         }
         if self.held.len() < length {
             return Ok(&bytes[taken..]);
@@ -157,11 +164,17 @@ impl Unzip {
         self.state = match method {
             8 => State::Deflated,
             0 if self.header.descriptor => {
-                return Err(Corrupt::new("a stored entry with a data descriptor has no known end"));
+                return Err(Corrupt::new(
+                    "a stored entry with a data descriptor has no known end",
+                ));
             }
             0 if self.header.deflated == 0 => State::Tail,
             0 => State::Stored,
-            _ => return Err(Corrupt::new(format!("compression method {method} is neither deflate nor stored"))),
+            _ => {
+                return Err(Corrupt::new(format!(
+                    "compression method {method} is neither deflate nor stored"
+                )));
+            }
         };
         Ok(())
     }
@@ -175,7 +188,12 @@ impl Unzip {
         let status = self
             .inflate
             .decompress(bytes, &mut self.out, FlushDecompress::None)
-            .map_err(|_| Corrupt::new(format!("the deflate stream is damaged near byte {}", self.deflated)))?;
+            .map_err(|_| {
+                Corrupt::new(format!(
+                    "the deflate stream is damaged near byte {}",
+                    self.deflated
+                ))
+            })?;
         let read = (self.inflate.total_in() - before_in) as usize;
         let written = (self.inflate.total_out() - before_out) as usize;
         self.deflated += read as u64;
@@ -202,7 +220,9 @@ impl Unzip {
         let out = &self.out[..written];
         self.inflated += written as u64;
         if self.inflated > FREE_EXPANSION + MOST_EXPANSION * self.deflated {
-            return Err(E::from(Corrupt::new("the entry expands more than 200 times: it is a bomb")));
+            return Err(E::from(Corrupt::new(
+                "the entry expands more than 200 times: it is a bomb",
+            )));
         }
         self.crc.update(out);
         csv(out)
@@ -233,7 +253,11 @@ impl Unzip {
 
     fn check_tail(&self) -> Result<(), Corrupt> {
         let crc = self.crc.clone().finalize();
-        let found = Totals { crc, deflated: self.deflated, inflated: self.inflated };
+        let found = Totals {
+            crc,
+            deflated: self.deflated,
+            inflated: self.inflated,
+        };
         let tail = &self.held[..];
         let central_at = if self.header.descriptor {
             descriptor_length(tail, &found)?
@@ -250,7 +274,12 @@ impl Unzip {
             return Err(Corrupt::new("the ZIP holds more than one entry"));
         }
         let central_offset = self.header.length + self.deflated + central_at as u64;
-        check_directory(&tail[central_at..], central_offset, &self.header.name, &found)
+        check_directory(
+            &tail[central_at..],
+            central_offset,
+            &self.header.name,
+            &found,
+        )
     }
 }
 
@@ -283,33 +312,61 @@ impl Totals {
 fn descriptor_length(tail: &[u8], found: &Totals) -> Result<usize, Corrupt> {
     let signature = if tail.starts_with(&DESCRIPTOR) { 4 } else { 0 };
     for (length, wide) in [(12, false), (20, true)] {
-        let Some(body) = tail.get(signature..signature + length) else { continue };
+        let Some(body) = tail.get(signature..signature + length) else {
+            continue;
+        };
         let next = &tail[signature + length..];
         if !(next.starts_with(&CENTRAL) || next.starts_with(&LOCAL)) {
             continue;
         }
-        let size = |at: usize| if wide { u64_at(body, 4 + 8 * at) } else { u64::from(u32_at(body, 4 + 4 * at)) };
-        found.check(&Totals { crc: u32_at(body, 0), deflated: size(0), inflated: size(1) })?;
+        let size = |at: usize| {
+            if wide {
+                u64_at(body, 4 + 8 * at)
+            } else {
+                u64::from(u32_at(body, 4 + 4 * at))
+            }
+        };
+        found.check(&Totals {
+            crc: u32_at(body, 0),
+            deflated: size(0),
+            inflated: size(1),
+        })?;
         return Ok(signature + length);
     }
-    Err(Corrupt::new("the data descriptor behind the entry is damaged"))
+    Err(Corrupt::new(
+        "the data descriptor behind the entry is damaged",
+    ))
 }
 
 /// The central directory must list this one entry, and the end record must point at it.
-fn check_directory(directory: &[u8], offset: u64, name: &[u8], found: &Totals) -> Result<(), Corrupt> {
+fn check_directory(
+    directory: &[u8],
+    offset: u64,
+    name: &[u8],
+    found: &Totals,
+) -> Result<(), Corrupt> {
     let damaged = || Corrupt::new("the ZIP's directory is damaged or cut short");
-    let record = directory.get(..46).filter(|record| record.starts_with(&CENTRAL)).ok_or_else(damaged)?;
+    let record = directory
+        .get(..46)
+        .filter(|record| record.starts_with(&CENTRAL))
+        .ok_or_else(damaged)?;
     let lengths = [u16_at(record, 28), u16_at(record, 30), u16_at(record, 32)].map(usize::from);
     let length = 46 + lengths.iter().sum::<usize>();
     let record = directory.get(..length).ok_or_else(damaged)?;
     if &record[46..46 + lengths[0]] != name {
-        return Err(Corrupt::new("the ZIP's directory names another entry than its header"));
+        return Err(Corrupt::new(
+            "the ZIP's directory names another entry than its header",
+        ));
     }
     let mut sizes = (u64::from(u32_at(record, 24)), u64::from(u32_at(record, 20)));
     let mut local_offset = u64::from(u32_at(record, 42));
     let extra = &record[46 + lengths[0]..46 + lengths[0] + lengths[1]];
     read_zip64(extra, [&mut sizes.0, &mut sizes.1, &mut local_offset])?;
-    found.check(&Totals { crc: u32_at(record, 16), deflated: sizes.1, inflated: sizes.0 })?;
+    found.check(&Totals {
+        crc: u32_at(record, 16),
+        deflated: sizes.1,
+        inflated: sizes.0,
+    })?;
     if local_offset != 0 {
         return Err(Corrupt::new("the ZIP holds something before its entry"));
     }
@@ -318,10 +375,15 @@ fn check_directory(directory: &[u8], offset: u64, name: &[u8], found: &Totals) -
         return Err(Corrupt::new("the ZIP holds more than one entry"));
     }
     let (rest, end64) = skip_end64(rest)?;
-    let end = rest.get(..22).filter(|end| end.starts_with(&END)).ok_or_else(damaged)?;
+    let end = rest
+        .get(..22)
+        .filter(|end| end.starts_with(&END))
+        .ok_or_else(damaged)?;
     let entries = u16_at(end, 10);
     if entries != 1 && !(entries == u16::MAX && end64.is_some_and(|end64| end64.entries == 1)) {
-        return Err(Corrupt::new(format!("the ZIP's end record counts {entries} entries")));
+        return Err(Corrupt::new(format!(
+            "the ZIP's end record counts {entries} entries"
+        )));
     }
     let said_offset = match u32_at(end, 16) {
         u32::MAX => end64.map(|end64| end64.offset).ok_or_else(damaged)?,
@@ -350,22 +412,40 @@ fn skip_end64(bytes: &[u8]) -> Result<(&[u8], Option<End64>), Corrupt> {
     }
     let damaged = || Corrupt::new("the ZIP64 end record is damaged");
     let record = bytes.get(..56).ok_or_else(damaged)?;
-    let length = usize::try_from(u64_at(record, 4)).ok().and_then(|length| length.checked_add(12));
-    let rest = length.and_then(|length| bytes.get(length..)).ok_or_else(damaged)?;
-    let rest = rest.get(20..).filter(|_| rest.starts_with(&END64_LOCATOR)).ok_or_else(damaged)?;
-    Ok((rest, Some(End64 { entries: u64_at(record, 32), offset: u64_at(record, 48) })))
+    let length = usize::try_from(u64_at(record, 4))
+        .ok()
+        .and_then(|length| length.checked_add(12));
+    let rest = length
+        .and_then(|length| bytes.get(length..))
+        .ok_or_else(damaged)?;
+    let rest = rest
+        .get(20..)
+        .filter(|_| rest.starts_with(&END64_LOCATOR))
+        .ok_or_else(damaged)?;
+    Ok((
+        rest,
+        Some(End64 {
+            entries: u64_at(record, 32),
+            offset: u64_at(record, 48),
+        }),
+    ))
 }
 
 /// Replaces the fields that say "see ZIP64" (all ones) by their values in the extra field, in their fixed order.
 fn read_zip64<const N: usize>(mut extra: &[u8], fields: [&mut u64; N]) -> Result<(), Corrupt> {
     let wanted = u64::from(u32::MAX);
-    let mut fields = fields.into_iter().filter(|field| **field == wanted).peekable();
+    let mut fields = fields
+        .into_iter()
+        .filter(|field| **field == wanted)
+        .peekable();
     if fields.peek().is_none() {
         return Ok(());
     }
     while extra.len() >= 4 {
         let (id, length) = (u16_at(extra, 0), usize::from(u16_at(extra, 2)));
-        let Some(body) = extra.get(4..4 + length) else { break };
+        let Some(body) = extra.get(4..4 + length) else {
+            break;
+        };
         if id == 1 {
             for (at, field) in fields.enumerate() {
                 let Some(value) = body.get(8 * at..8 * at + 8) else {
@@ -384,7 +464,9 @@ fn read_zip64<const N: usize>(mut extra: &[u8], fields: [&mut u64; N]) -> Result
 fn check_name(name: &[u8]) -> Result<(), Corrupt> {
     let shown: String = String::from_utf8_lossy(name).chars().take(80).collect();
     if name.iter().any(|byte| matches!(byte, b'/' | b'\\' | 0)) || name.starts_with(b"..") {
-        return Err(Corrupt::new(format!("the entry {shown:?} has a path in its name")));
+        return Err(Corrupt::new(format!(
+            "the entry {shown:?} has a path in its name"
+        )));
     }
     if !name.to_ascii_lowercase().ends_with(b".csv") {
         return Err(Corrupt::new(format!("the entry {shown:?} is not a CSV")));
@@ -396,7 +478,10 @@ fn not_a_zip(bytes: &[u8]) -> String {
     if bytes.starts_with(&END) {
         return "the ZIP holds no entry".to_owned();
     }
-    let text: String = String::from_utf8_lossy(&bytes[..bytes.len().min(24)]).chars().take(24).collect();
+    let text: String = String::from_utf8_lossy(&bytes[..bytes.len().min(24)])
+        .chars()
+        .take(24)
+        .collect();
     format!("it is no ZIP, it begins with {text:?}")
 }
 

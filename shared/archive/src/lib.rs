@@ -1,1 +1,38 @@
-//! Where archives come from: an HTTP mirror with its listing, or a folder
+//! Where archives come from: an HTTP mirror with its listing, or a folder.
+//!
+//! The crate knows keys (`data/futures/um/monthly/aggTrades/BTCUSDT/BTCUSDT-aggTrades-2024-01.zip`),
+//! bytes and HTTP, and nothing of markets.
+//!
+//! * [`Source`] lists, probes and opens; [`HttpSource`] and [`DirSource`] are the two kinds.
+//! * [`Transfer`] streams one archive through cuts, restarts and busy servers.
+//! * [`Brake`] is the one place where "slow down" is kept; every request of the process waits on it.
+//!
+//! A 404 is the only answer that means "not there"; refusals and outages are errors.
+
+mod address;
+mod brake;
+mod checksum;
+mod client;
+mod counters;
+mod dir;
+mod error;
+mod http;
+mod listing;
+mod options;
+mod pages;
+mod reply;
+mod retry;
+mod source;
+mod transfer;
+mod tree;
+
+pub use brake::{Brake, LONGEST_HOLD};
+pub use checksum::{Hasher, Sha256Digest, hex, parse_sidecar, sha256};
+pub use counters::{HttpCounters, RESPONSE_CLASSES, TransferStats};
+pub use dir::DirSource;
+pub use error::ArchiveError;
+pub use http::{HttpSource, OFFICIAL_BASE, OFFICIAL_LISTING};
+pub use options::HttpOptions;
+pub use retry::{Retry, RetryPolicy};
+pub use source::{Body, Object, Opened, Query, SIDECAR_SUFFIX, Source, SymbolOf, Validator};
+pub use transfer::{Event, Resume, Transfer};

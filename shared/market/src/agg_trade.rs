@@ -54,9 +54,18 @@ impl AggTrade {
     pub(crate) fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         for decimal in [self.price, self.quantity] {
-            decimal.mantissa_at(MOST_DECIMALS).unwrap_or(u128::MAX).hash(&mut hasher);
+            decimal
+                .mantissa_at(MOST_DECIMALS)
+                .unwrap_or(u128::MAX)
+                .hash(&mut hasher);
         }
-        (self.first_trade_id, self.last_trade_id, self.time_us, self.buyer_is_maker).hash(&mut hasher);
+        (
+            self.first_trade_id,
+            self.last_trade_id,
+            self.time_us,
+            self.buyer_is_maker,
+        )
+            .hash(&mut hasher);
         hasher.finish()
     }
 
@@ -77,7 +86,9 @@ impl AggTrade {
             _ => return None,
         };
         // Earlier and later times go the slow way, which names them.
-        if !(1_400_000_000_000_000..4_000_000_000_000_000).contains(&time_us) || last_trade_id < first_trade_id {
+        if !(1_400_000_000_000_000..4_000_000_000_000_000).contains(&time_us)
+            || last_trade_id < first_trade_id
+        {
             return None;
         }
         let buyer_is_maker = match cursor.rest {
@@ -85,7 +96,15 @@ impl AggTrade {
             b"false" | b"False" | b"False,True" | b"False,False" => false,
             _ => return None,
         };
-        Some(Self { id, price, quantity, first_trade_id, last_trade_id, time_us, buyer_is_maker })
+        Some(Self {
+            id,
+            price,
+            quantity,
+            first_trade_id,
+            last_trade_id,
+            time_us,
+            buyer_is_maker,
+        })
     }
 
     #[cold]
@@ -95,7 +114,8 @@ impl AggTrade {
                 cells::boolean("is_best_match", best_match)?;
                 cells
             }
-            None => cells::split::<7>(row).ok_or_else(|| CellError::new("row", row, "a row of 7 or 8 columns"))?,
+            None => cells::split::<7>(row)
+                .ok_or_else(|| CellError::new("row", row, "a row of 7 or 8 columns"))?,
         };
         let trade = Self {
             id: cells::whole("agg_trade_id", id)?,
@@ -107,7 +127,11 @@ impl AggTrade {
             buyer_is_maker: cells::boolean("is_buyer_maker", maker)?,
         };
         if trade.last_trade_id < trade.first_trade_id {
-            return Err(CellError::new("last_trade_id", last, "at least first_trade_id"));
+            return Err(CellError::new(
+                "last_trade_id",
+                last,
+                "at least first_trade_id",
+            ));
         }
         Ok(trade)
     }
@@ -150,12 +174,19 @@ impl Cursor<'_> {
             } else if byte == b'.' && point == usize::MAX && at > 0 {
                 point = at;
             } else {
-                let scale = if point == usize::MAX { 0 } else { at - point - 1 };
+                let scale = if point == usize::MAX {
+                    0
+                } else {
+                    at - point - 1
+                };
                 if byte != b',' || at == 0 || at > MOST_DIGITS || scale > 12 {
                     return None;
                 }
                 self.rest = &self.rest[at + 1..];
-                return Some(Decimal { mantissa: u128::from(value), scale: scale as u8 });
+                return Some(Decimal {
+                    mantissa: u128::from(value),
+                    scale: scale as u8,
+                });
             }
         }
         None
@@ -169,7 +200,8 @@ mod tests {
 
     #[test]
     fn a_futures_row_reads() {
-        let trade = AggTrade::parse(b"26129,0.01633102,4.70443515,27781,27783,1498793709153,true").unwrap();
+        let trade =
+            AggTrade::parse(b"26129,0.01633102,4.70443515,27781,27783,1498793709153,true").unwrap();
 
         assert_eq!(trade.id, 26129);
         assert_eq!(trade.price.to_string(), "0.01633102");
@@ -181,7 +213,8 @@ mod tests {
 
     #[test]
     fn a_spot_row_has_a_last_column_more() {
-        let trade = AggTrade::parse(b"1,93000.01000000,0.00100000,5,5,1767225600000123,False,True").unwrap();
+        let trade = AggTrade::parse(b"1,93000.01000000,0.00100000,5,5,1767225600000123,False,True")
+            .unwrap();
         assert_eq!(trade.time_us, 1_767_225_600_000_123);
         assert!(!trade.buyer_is_maker);
     }
@@ -209,7 +242,10 @@ mod tests {
         assert_eq!(column("1,1,1,1,1,1704067200123,yes"), "is_buyer_maker");
         assert_eq!(column("1,1,1,1,1,1704067200123"), "row");
         assert_eq!(column("1,1,1,1,1,1704067200123,true,true,true"), "row");
-        assert_eq!(column("99999999999999999999,1,1,1,1,1704067200123,true"), "agg_trade_id");
+        assert_eq!(
+            column("99999999999999999999,1,1,1,1,1704067200123,true"),
+            "agg_trade_id"
+        );
     }
 
     proptest! {

@@ -53,7 +53,7 @@ struct Repeats {
 #[derive(Debug)]
 pub enum Milled {
     /// Everything.
-    Whole(AggTradesResult),
+    Whole(Box<AggTradesResult>),
     /// Ids are repeated: read the file once more with a mill made by [`AggTradesMill::second`].
     Again(RepeatedIds),
 }
@@ -99,7 +99,10 @@ impl AggTradesMill {
         repeated: RepeatedIds,
     ) -> Self {
         let mut mill = Self::new(market, symbol, period, thresholds);
-        mill.rows.repeats = Some(Repeats { ids: repeated.0, first: HashMap::new() });
+        mill.rows.repeats = Some(Repeats {
+            ids: repeated.0,
+            first: HashMap::new(),
+        });
         mill
     }
 
@@ -126,7 +129,15 @@ impl AggTradesMill {
     pub fn finish(mut self) -> Result<Milled, RowError> {
         let Self { lines, rows } = &mut self;
         lines.finish(&mut |number, line| rows.row(number, line))?;
-        let Rows { ids, table, mut quality, found, repeats, first_ts, last_ts } = self.rows;
+        let Rows {
+            ids,
+            table,
+            mut quality,
+            found,
+            repeats,
+            first_ts,
+            last_ts,
+        } = self.rows;
         if repeats.is_none() && !found.is_empty() {
             return Ok(Milled::Again(RepeatedIds(found)));
         }
@@ -139,7 +150,7 @@ impl AggTradesMill {
             (quality.first_ts, quality.last_ts) = (Some(first_ts), Some(last_ts));
         }
         quality.missing_minutes = Some((table.minutes_in_period() - table.len()) as u64);
-        Ok(Milled::Whole(AggTradesResult { table, quality }))
+        Ok(Milled::Whole(Box::new(AggTradesResult { table, quality })))
     }
 }
 
@@ -154,7 +165,10 @@ impl Rows {
         if self.ids.highest().is_some_and(|highest| trade.id < highest) {
             self.quality.unordered += 1;
         }
-        let new = self.ids.insert(trade.id).map_err(|TooScattered| scattered(trade.id))?;
+        let new = self
+            .ids
+            .insert(trade.id)
+            .map_err(|TooScattered| scattered(trade.id))?;
         if !new {
             return self.repeated(&trade);
         }
@@ -198,5 +212,9 @@ impl Rows {
 }
 
 fn scattered(id: u64) -> CellError {
-    CellError::new("agg_trade_id", id.to_string().as_bytes(), "near the other ids: they are too scattered to count")
+    CellError::new(
+        "agg_trade_id",
+        id.to_string().as_bytes(),
+        "near the other ids: they are too scattered to count",
+    )
 }

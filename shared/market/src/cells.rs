@@ -41,14 +41,25 @@ pub(crate) fn whole(column: &'static str, cell: &[u8]) -> Result<u64, CellError>
     if text.is_empty() || text.len() > 19 || !text.iter().all(u8::is_ascii_digit) {
         return Err(bad());
     }
-    let value = text.iter().fold(0u64, |sum, b| sum.wrapping_mul(10).wrapping_add(u64::from(b - b'0')));
-    if value > i64::MAX as u64 { Err(bad()) } else { Ok(value) }
+    let value = text.iter().fold(0u64, |sum, b| {
+        sum.wrapping_mul(10).wrapping_add(u64::from(b - b'0'))
+    });
+    if value > i64::MAX as u64 {
+        Err(bad())
+    } else {
+        Ok(value)
+    }
 }
 
 /// A non-negative decimal, exact.
 pub(crate) fn decimal(column: &'static str, cell: &[u8]) -> Result<Decimal, CellError> {
-    Decimal::parse(trim(cell))
-        .ok_or_else(|| CellError::new(column, cell, "a decimal of at most 12 places without a sign"))
+    Decimal::parse(trim(cell)).ok_or_else(|| {
+        CellError::new(
+            column,
+            cell,
+            "a decimal of at most 12 places without a sign",
+        )
+    })
 }
 
 /// A decimal that may carry a sign, as its nearest `f64`.
@@ -68,14 +79,24 @@ pub(crate) fn signed_f64(column: &'static str, cell: &[u8]) -> Result<f64, CellE
 /// A time in UTC microseconds: 13 digits are milliseconds, 16 are microseconds, text is ISO 8601 (UTC without a zone).
 pub(crate) fn time_us(column: &'static str, cell: &[u8]) -> Result<i64, CellError> {
     let text = trim(cell);
-    let bad = || CellError::new(column, cell, "a time (13-digit ms, 16-digit us or ISO 8601)");
+    let bad = || {
+        CellError::new(
+            column,
+            cell,
+            "a time (13-digit ms, 16-digit us or ISO 8601)",
+        )
+    };
     let time = match (text.len(), text.iter().all(u8::is_ascii_digit)) {
         (13, true) => whole(column, text)? as i64 * 1000,
         (16, true) => whole(column, text)? as i64,
         (_, true) => return Err(bad()),
         _ => iso_us(std::str::from_utf8(text).map_err(|_| bad())?).ok_or_else(bad)?,
     };
-    if (EARLIEST_US..LATEST_US).contains(&time) { Ok(time) } else { Err(bad()) }
+    if (EARLIEST_US..LATEST_US).contains(&time) {
+        Ok(time)
+    } else {
+        Err(bad())
+    }
 }
 
 fn iso_us(text: &str) -> Option<i64> {
@@ -106,12 +127,21 @@ pub(crate) fn is_header(row: &[u8]) -> bool {
 }
 
 /// Refuses a header whose known names stand in another order than the columns: their meaning would be swapped.
-pub(crate) fn check_header(row: &[u8], columns: &'static [&'static [&'static str]]) -> Result<(), CellError> {
+pub(crate) fn check_header(
+    row: &[u8],
+    columns: &'static [&'static [&'static str]],
+) -> Result<(), CellError> {
     for (at, cell) in row.split(|&b| b == b',').enumerate() {
         let name = String::from_utf8_lossy(trim(cell)).to_ascii_lowercase();
-        let known = columns.iter().position(|names| names.contains(&name.as_str()));
+        let known = columns
+            .iter()
+            .position(|names| names.contains(&name.as_str()));
         if known.is_some_and(|known| known != at) {
-            return Err(CellError::new("header", row, "the columns in their documented order"));
+            return Err(CellError::new(
+                "header",
+                row,
+                "the columns in their documented order",
+            ));
         }
     }
     Ok(())
@@ -126,10 +156,23 @@ mod tests {
         let time = |text: &str| time_us("t", text.as_bytes());
         assert_eq!(time("1704067200123").unwrap(), 1_704_067_200_123_000);
         assert_eq!(time("1704067200123456").unwrap(), 1_704_067_200_123_456);
-        assert_eq!(time("2024-01-01 00:00:00.123").unwrap(), 1_704_067_200_123_000);
+        assert_eq!(
+            time("2024-01-01 00:00:00.123").unwrap(),
+            1_704_067_200_123_000
+        );
         assert_eq!(time("2024-01-01T00:00:00Z").unwrap(), 1_704_067_200_000_000);
-        assert_eq!(time("2024-01-01T02:00:00+02:00").unwrap(), 1_704_067_200_000_000);
-        for text in ["", "1704067200", "170406720012345", "1704067200123456789", "yesterday", "-1704067200123"] {
+        assert_eq!(
+            time("2024-01-01T02:00:00+02:00").unwrap(),
+            1_704_067_200_000_000
+        );
+        for text in [
+            "",
+            "1704067200",
+            "170406720012345",
+            "1704067200123456789",
+            "yesterday",
+            "-1704067200123",
+        ] {
             assert!(time(text).is_err(), "{text}");
         }
         assert!(time("9999999999999").is_err(), "the year 2286");
@@ -137,7 +180,12 @@ mod tests {
 
     #[test]
     fn booleans_come_in_any_case() {
-        for (text, expected) in [("true", true), ("False", false), ("TRUE", true), ("\"fAlse\"", false)] {
+        for (text, expected) in [
+            ("true", true),
+            ("False", false),
+            ("TRUE", true),
+            ("\"fAlse\"", false),
+        ] {
             assert_eq!(boolean("b", text.as_bytes()).unwrap(), expected);
         }
         for text in ["1", "t", "", "truee"] {

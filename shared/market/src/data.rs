@@ -62,7 +62,11 @@ impl std::str::FromStr for Data {
         match text.split_once(':') {
             None if text == "aggTrades" => Ok(Self::AggTrades),
             Some(("klines", interval)) => Ok(Self::Klines(interval.parse()?)),
-            _ => Err(NameError::new("data", text, "aggTrades or klines:INTERVAL, such as klines:1m")),
+            _ => Err(NameError::new(
+                "data",
+                text,
+                "aggTrades or klines:INTERVAL, such as klines:1m",
+            )),
         }
     }
 }
@@ -83,7 +87,10 @@ pub struct ArchiveName {
 impl ArchiveName {
     /// The task's id, such as `um/aggTrades/BTCUSDT/2024-01`.
     pub fn task_id(&self) -> String {
-        format!("{}/{}/{}/{}", self.market, self.data, self.symbol, self.period)
+        format!(
+            "{}/{}/{}/{}",
+            self.market, self.data, self.symbol, self.period
+        )
     }
 
     /// Reads a task's id back.
@@ -106,25 +113,37 @@ impl ArchiveName {
 
     /// The file's own path in the archive, without host.
     pub fn key(&self) -> String {
-        let folder = archive_folder(self.market, self.data, &self.symbol, self.period.archive_folder());
+        let folder = archive_folder(
+            self.market,
+            self.data,
+            &self.symbol,
+            self.period.archive_folder(),
+        );
         format!("{folder}{}", self.file_name())
     }
 
     /// The archives of a month's days, which it replaces; none for a day's archive.
     pub fn days(&self) -> impl Iterator<Item = Self> + '_ {
         let days = match self.period {
-            Period::Month(first) => i8::from(first.days_in_month()),
+            Period::Month(first) => first.days_in_month(),
             Period::Day(_) => 0,
         };
         (0..days).map(|offset| {
             let day = self.period.first_day() + jiff::Span::new().days(offset);
-            Self { period: Period::Day(day), ..self.clone() }
+            Self {
+                period: Period::Day(day),
+                ..self.clone()
+            }
         })
     }
 
     /// The ZIP's name.
     pub fn file_name(&self) -> String {
-        format!("{}{}.zip", archive_stem(self.data, &self.symbol), self.period)
+        format!(
+            "{}{}.zip",
+            archive_stem(self.data, &self.symbol),
+            self.period
+        )
     }
 
     /// Reads the period out of a file name of this kind and symbol; `None` for strays and sidecars.
@@ -157,7 +176,11 @@ pub fn archive_folder(market: Market, data: Data, symbol: &Symbol, frequency: &s
 
 /// Where the archive keeps the folders of all symbols, with a final slash.
 pub fn symbols_folder(market: Market, data: Data, frequency: &str) -> String {
-    format!("{}/{frequency}/{}/", market.archive_prefix(), data.archive_folder())
+    format!(
+        "{}/{frequency}/{}/",
+        market.archive_prefix(),
+        data.archive_folder()
+    )
 }
 
 /// What a symbol's file names of one kind begin with; the period follows.
@@ -194,17 +217,27 @@ mod tests {
 
     #[test]
     fn a_task_id_reads_back() {
-        for id in ["um/aggTrades/BTCUSDT/2024-01", "um/klines:1m/BTCUSDT/2024-01-02"] {
+        for id in [
+            "um/aggTrades/BTCUSDT/2024-01",
+            "um/klines:1m/BTCUSDT/2024-01-02",
+        ] {
             assert_eq!(name(id).task_id(), id);
         }
-        for id in ["um/aggTrades/BTCUSDT", "um/aggTrades/btcusdt/2024-01", "um/x/BTCUSDT/2024-01"] {
+        for id in [
+            "um/aggTrades/BTCUSDT",
+            "um/aggTrades/btcusdt/2024-01",
+            "um/x/BTCUSDT/2024-01",
+        ] {
             assert!(ArchiveName::from_task_id(id).is_err(), "{id}");
         }
     }
 
     #[test]
     fn a_month_replaces_each_of_its_days() {
-        let days: Vec<_> = name("um/aggTrades/BTCUSDT/2024-02").days().map(|day| day.task_id()).collect();
+        let days: Vec<_> = name("um/aggTrades/BTCUSDT/2024-02")
+            .days()
+            .map(|day| day.task_id())
+            .collect();
         assert_eq!(days.len(), 29);
         assert_eq!(days[28], "um/aggTrades/BTCUSDT/2024-02-29");
         assert_eq!(name("um/aggTrades/BTCUSDT/2024-02-03").days().count(), 0);
@@ -224,14 +257,20 @@ mod tests {
     fn a_loose_file_tells_its_symbol() {
         let minute = Data::Klines(Interval::MINUTE);
         let symbol = |data, file| ArchiveName::symbol_of(data, file).map(|s| s.to_string());
-        assert_eq!(symbol(minute, "BTCUSD_PERP-1m-2024-01.zip").as_deref(), Some("BTCUSD_PERP"));
+        assert_eq!(
+            symbol(minute, "BTCUSD_PERP-1m-2024-01.zip").as_deref(),
+            Some("BTCUSD_PERP")
+        );
         assert_eq!(symbol(Data::AggTrades, "BTCUSD_PERP-1m-2024-01.zip"), None);
     }
 
     #[test]
     fn the_data_list_accepts_1_m_as_a_month_and_drops_repeats() {
         let list = Data::parse_list("aggTrades, klines:1M,klines:1mo").unwrap();
-        assert_eq!(list.iter().map(ToString::to_string).collect::<Vec<_>>(), ["aggTrades", "klines:1mo"]);
+        assert_eq!(
+            list.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["aggTrades", "klines:1mo"]
+        );
         assert!(Data::parse_list("").is_err());
         assert!(Data::parse_list("aggTrades,").is_err());
         assert!(Data::parse_list("klines").is_err());

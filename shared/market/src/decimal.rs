@@ -20,7 +20,10 @@ const LARGEST: u128 = 1 << 96;
 impl Decimal {
     /// A whole number.
     pub const fn whole(value: u64) -> Self {
-        Self { mantissa: value as u128, scale: 0 }
+        Self {
+            mantissa: value as u128,
+            scale: 0,
+        }
     }
 
     /// Reads `123`, `123.450` or `1.5E-8`; `None` for anything else, a sign or more than 12 decimals.
@@ -39,7 +42,9 @@ impl Decimal {
             match byte {
                 b'0'..=b'9' => {
                     seen = true;
-                    mantissa = mantissa.checked_mul(10)?.checked_add(u128::from(byte - b'0'))?;
+                    mantissa = mantissa
+                        .checked_mul(10)?
+                        .checked_add(u128::from(byte - b'0'))?;
                     scale += i32::from(point);
                 }
                 b'.' if !point => point = true,
@@ -68,8 +73,10 @@ impl Decimal {
             }
             scale += 1;
         }
-        (scale <= i32::from(MOST_DECIMALS) && mantissa < LARGEST)
-            .then_some(Self { mantissa, scale: scale as u8 })
+        (scale <= i32::from(MOST_DECIMALS) && mantissa < LARGEST).then_some(Self {
+            mantissa,
+            scale: scale as u8,
+        })
     }
 
     /// The mantissa at a scale at least as large; `None` when it does not fit 128 bits.
@@ -78,7 +85,8 @@ impl Decimal {
         if scale == self.scale {
             return Some(self.mantissa);
         }
-        self.mantissa.checked_mul(u128::from(exact::POW10[usize::from(scale - self.scale)]))
+        self.mantissa
+            .checked_mul(u128::from(exact::POW10[usize::from(scale - self.scale)]))
     }
 
     /// The nearest `f64`, ties to even.
@@ -89,11 +97,19 @@ impl Decimal {
 
 impl std::fmt::Display for Decimal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let digits = format!("{:0width$}", self.mantissa, width = usize::from(self.scale) + 1);
+        let digits = format!(
+            "{:0width$}",
+            self.mantissa,
+            width = usize::from(self.scale) + 1
+        );
         let (whole, fraction) = digits.split_at(digits.len() - usize::from(self.scale));
         let fraction = fraction.trim_end_matches('0');
         f.write_str(whole)?;
-        if fraction.is_empty() { Ok(()) } else { write!(f, ".{fraction}") }
+        if fraction.is_empty() {
+            Ok(())
+        } else {
+            write!(f, ".{fraction}")
+        }
     }
 }
 
@@ -111,13 +127,28 @@ mod tests {
         assert_eq!(parse("0E-16").as_deref(), Some("0"));
         assert_eq!(parse("1.5E-8").as_deref(), Some("0.000000015"));
         assert_eq!(parse("2e3").as_deref(), Some("2000"));
-        assert_eq!(parse("0.0000000000010000").as_deref(), Some("0.000000000001"));
+        assert_eq!(
+            parse("0.0000000000010000").as_deref(),
+            Some("0.000000000001")
+        );
         assert_eq!(parse(".5").as_deref(), Some("0.5"));
     }
 
     #[test]
     fn what_is_no_decimal_is_refused() {
-        for text in ["", ".", "-1", "+1", "1,5", "1.2.3", "nan", "0.0000000000001", "1e30", "1e", " 1"] {
+        for text in [
+            "",
+            ".",
+            "-1",
+            "+1",
+            "1,5",
+            "1.2.3",
+            "nan",
+            "0.0000000000001",
+            "1e30",
+            "1e",
+            " 1",
+        ] {
             assert_eq!(parse(text), None, "{text:?}");
         }
         assert_eq!(parse(&"9".repeat(40)), None);

@@ -13,8 +13,8 @@ pub(crate) const POW10: [u64; 20] = {
 
 /// 10⁰ … 10²², all exact in an `f64`.
 const EXACT_F64: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
-    1e19, 1e20, 1e21, 1e22,
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 ];
 
 /// 5⁰ … 5²⁷, all that fit in 64 bits.
@@ -30,12 +30,16 @@ const POW5: [u64; 28] = {
 
 /// `limbs` (lowest first) divided by 10 to the `scale`, to the nearest `f64`, ties to even.
 pub(crate) fn round(limbs: &[u64], scale: u32) -> f64 {
-    let used = limbs.iter().rposition(|&limb| limb != 0).map_or(0, |at| at + 1);
+    let used = limbs
+        .iter()
+        .rposition(|&limb| limb != 0)
+        .map_or(0, |at| at + 1);
     match used {
         0 => 0.0,
         // Both the number and the power of ten are exact, so their quotient is rounded once.
         1 if limbs[0] <= 1 << 53 && scale <= 22 => limbs[0] as f64 / EXACT_F64[scale as usize],
-        1 => round_u128(u128::from(limbs[0]), scale).unwrap_or_else(|| round_text(&limbs[..1], scale)),
+        1 => round_u128(u128::from(limbs[0]), scale)
+            .unwrap_or_else(|| round_text(&limbs[..1], scale)),
         2 => round_u128(u128::from(limbs[0]) | u128::from(limbs[1]) << 64, scale)
             .unwrap_or_else(|| round_text(&limbs[..2], scale)),
         _ => round_text(&limbs[..used], scale),
@@ -119,7 +123,9 @@ impl ExactSum {
     /// The sum so far.
     pub fn value(&self) -> f64 {
         let mut parts = self.partials.iter().rev().copied();
-        let Some(mut high) = parts.next() else { return 0.0 };
+        let Some(mut high) = parts.next() else {
+            return 0.0;
+        };
         while let Some(part) = parts.next() {
             let before = high;
             high = before + part;

@@ -8,7 +8,10 @@ use crate::minute::Minute;
 /// Sums are the exact sum of the minutes' values, rounded once; what is derived from them follows in plain `f64`.
 /// `None` where a denominator is zero.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[expect(missing_docs, reason = "the names are the columns', documented in docs/datasets.md")]
+#[expect(
+    missing_docs,
+    reason = "the names are the columns', documented in docs/datasets.md"
+)]
 pub struct Hour {
     pub minute_us: i64,
     pub trade_count: i64,
@@ -104,8 +107,14 @@ fn hour(start_us: i64, minutes: &[Minute]) -> Hour {
         retail_sell_quote,
         price_open: first.price_first,
         price_close: last.price_last,
-        price_high: minutes.iter().map(|m| m.price_high).fold(f64::NEG_INFINITY, f64::max),
-        price_low: minutes.iter().map(|m| m.price_low).fold(f64::INFINITY, f64::min),
+        price_high: minutes
+            .iter()
+            .map(|m| m.price_high)
+            .fold(f64::NEG_INFINITY, f64::max),
+        price_low: minutes
+            .iter()
+            .map(|m| m.price_low)
+            .fold(f64::INFINITY, f64::min),
         cvd_qty: taker_buy_qty - taker_sell_qty,
         cvd_quote,
         vwap: ratio(quote_volume, base_volume),

@@ -66,11 +66,16 @@ impl IdSet {
     }
 
     fn contains(&self, id: u64) -> bool {
-        self.open.iter().any(|&(start, end)| (start..=end).contains(&id)) || self.closed.contains(id)
+        self.open
+            .iter()
+            .any(|&(start, end)| (start..=end).contains(&id))
+            || self.closed.contains(id)
     }
 
     fn close_last(&mut self) -> Result<(), TooScattered> {
-        let Some((start, end)) = self.open.pop() else { return Ok(()) };
+        let Some((start, end)) = self.open.pop() else {
+            return Ok(());
+        };
         if start == end {
             self.closed.insert(start);
         } else {
@@ -96,7 +101,11 @@ impl IdSet {
     pub fn summary(mut self) -> Result<Option<IdSummary>, TooScattered> {
         if self.closed.is_empty() {
             self.open.sort_unstable();
-            let joints = self.open.windows(2).filter(|pair| pair[0].1 + 1 != pair[1].0).count();
+            let joints = self
+                .open
+                .windows(2)
+                .filter(|pair| pair[0].1 + 1 != pair[1].0)
+                .count();
             return Ok(self.summarise(self.open.first().map(|run| run.0), joints as u64));
         }
         while !self.open.is_empty() {
@@ -117,7 +126,12 @@ impl IdSet {
 
     fn summarise(&self, first: Option<u64>, gaps: u64) -> Option<IdSummary> {
         let (first, last) = (first?, self.highest?);
-        Some(IdSummary { first, last, gaps, missing: last - first + 1 - self.distinct })
+        Some(IdSummary {
+            first,
+            last,
+            gaps,
+            missing: last - first + 1 - self.distinct,
+        })
     }
 }
 
@@ -172,7 +186,10 @@ mod tests {
     #[test]
     fn ids_scattered_without_end_are_refused() {
         let mut set = IdSet::default();
-        let refused = (0..4_000_000u64).any(|at| set.insert(at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2).is_err());
+        let refused = (0..4_000_000u64).any(|at| {
+            set.insert(at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2)
+                .is_err()
+        });
         assert!(refused);
     }
 }

@@ -33,7 +33,10 @@ const MONDAY_US: i64 = 4 * 86_400_000_000;
 
 impl Interval {
     /// One minute.
-    pub const MINUTE: Self = Self { name: "1m", seconds: 60 };
+    pub const MINUTE: Self = Self {
+        name: "1m",
+        seconds: 60,
+    };
 
     /// The name in archive paths: a month is `1mo`, never `1M`.
     pub fn as_str(self) -> &'static str {
@@ -58,7 +61,9 @@ impl Interval {
             "1w" => (open_us - MONDAY_US).rem_euclid(604_800_000_000) == 0,
             "3d" => open_us.rem_euclid(86_400_000_000) == 0,
             "1mo" => {
-                let Ok(time) = jiff::Timestamp::from_microsecond(open_us) else { return false };
+                let Ok(time) = jiff::Timestamp::from_microsecond(open_us) else {
+                    return false;
+                };
                 let date = time.to_zoned(jiff::tz::TimeZone::UTC);
                 open_us.rem_euclid(86_400_000_000) == 0 && date.day() == 1
             }
@@ -104,7 +109,10 @@ mod tests {
         let week: Interval = "1w".parse().unwrap();
         let month: Interval = "1mo".parse().unwrap();
         let day = 86_400_000_000;
-        assert!(week.is_on_grid(1_704_067_200_000_000), "2024-01-01 was a Monday");
+        assert!(
+            week.is_on_grid(1_704_067_200_000_000),
+            "2024-01-01 was a Monday"
+        );
         assert!(!week.is_on_grid(1_704_067_200_000_000 + day));
         assert!(month.is_on_grid(1_706_745_600_000_000), "2024-02-01");
         assert!(!month.is_on_grid(1_706_745_600_000_000 + day));

@@ -54,8 +54,21 @@ pub(crate) const COLUMNS: &[&[&str]] = &[
 impl Kline {
     /// Reads a row without its line end.
     pub(crate) fn parse(row: &[u8]) -> Result<Self, CellError> {
-        let [open_time, open, high, low, close, volume, close_time, quote, trades, taker, taker_quote, _ignored] =
-            cells::split::<12>(row).ok_or_else(|| CellError::new("row", row, "a row of 12 columns"))?;
+        let [
+            open_time,
+            open,
+            high,
+            low,
+            close,
+            volume,
+            close_time,
+            quote,
+            trades,
+            taker,
+            taker_quote,
+            _ignored,
+        ] = cells::split::<12>(row)
+            .ok_or_else(|| CellError::new("row", row, "a row of 12 columns"))?;
         Ok(Self {
             open_time_us: cells::time_us("open_time", open_time)?,
             open: cells::signed_f64("open", open)?,
@@ -80,17 +93,27 @@ const HOUR_US: i64 = 3_600_000_000;
 /// close time is its own end, also where its last minutes are missing.
 pub fn hours_from_minutes(minutes: &[Kline]) -> Vec<Kline> {
     let hour_of = |bar: &Kline| bar.open_time_us - bar.open_time_us.rem_euclid(HOUR_US);
-    minutes.chunk_by(|a, b| hour_of(a) == hour_of(b)).map(|bars| hour(hour_of(&bars[0]), bars)).collect()
+    minutes
+        .chunk_by(|a, b| hour_of(a) == hour_of(b))
+        .map(|bars| hour(hour_of(&bars[0]), bars))
+        .collect()
 }
 
 fn hour(start_us: i64, bars: &[Kline]) -> Kline {
     let sum = |field: fn(&Kline) -> f64| bars.iter().map(field).collect::<ExactSum>().value();
     let (first, last) = (&bars[0], &bars[bars.len() - 1]);
-    let tick_us = if first.close_time_us % 1000 == 0 { 1000 } else { 1 };
+    let tick_us = if first.close_time_us % 1000 == 0 {
+        1000
+    } else {
+        1
+    };
     Kline {
         open_time_us: start_us,
         open: first.open,
-        high: bars.iter().map(|bar| bar.high).fold(f64::NEG_INFINITY, f64::max),
+        high: bars
+            .iter()
+            .map(|bar| bar.high)
+            .fold(f64::NEG_INFINITY, f64::max),
         low: bars.iter().map(|bar| bar.low).fold(f64::INFINITY, f64::min),
         close: last.close,
         volume: sum(|bar| bar.volume),
@@ -108,7 +131,8 @@ mod tests {
 
     #[test]
     fn a_row_reads_to_the_nearest_floats() {
-        let row = b"1577836800000,7195.24000000,7196.25000000,7183.14000000,7186.68000000,51.64281200,\
+        let row =
+            b"1577836800000,7195.24000000,7196.25000000,7183.14000000,7186.68000000,51.64281200,\
                     1577836859999,371233.51835535,493,19.59823000,140888.41428273,0";
         let bar = Kline::parse(row).unwrap();
         assert_eq!(bar.open_time_us, 1_577_836_800_000_000);
@@ -120,9 +144,18 @@ mod tests {
     #[test]
     fn a_bad_cell_is_named() {
         let column = |row: &str| Kline::parse(row.as_bytes()).unwrap_err().column;
-        assert_eq!(column("1577836800000,1,1,1,1,1,1577836859999,1,1,1,1"), "row");
-        assert_eq!(column("1577836800000,1,x,1,1,1,1577836859999,1,1,1,1,0"), "high");
-        assert_eq!(column("1577836800000,1,1,1,1,1,1577836859999,1,1.5,1,1,0"), "trades");
+        assert_eq!(
+            column("1577836800000,1,1,1,1,1,1577836859999,1,1,1,1"),
+            "row"
+        );
+        assert_eq!(
+            column("1577836800000,1,x,1,1,1,1577836859999,1,1,1,1,0"),
+            "high"
+        );
+        assert_eq!(
+            column("1577836800000,1,1,1,1,1,1577836859999,1,1.5,1,1,0"),
+            "trades"
+        );
     }
 
     #[test]
@@ -140,12 +173,17 @@ mod tests {
             taker_buy_volume: 0.0,
             taker_buy_quote_volume: 0.0,
         };
-        let bars: Vec<_> = (50..70).map(|minute| bar(minute, minute as f64, minute as f64 + 0.5)).collect();
+        let bars: Vec<_> = (50..70)
+            .map(|minute| bar(minute, minute as f64, minute as f64 + 0.5))
+            .collect();
 
         let hours = hours_from_minutes(&bars);
 
         assert_eq!(hours.len(), 2);
-        assert_eq!((hours[0].open, hours[0].close, hours[0].high), (50.0, 59.5, 59.5));
+        assert_eq!(
+            (hours[0].open, hours[0].close, hours[0].high),
+            (50.0, 59.5, 59.5)
+        );
         assert_eq!(hours[0].volume, 1.0, "ten tenths, rounded once");
         assert_eq!(hours[1].open_time_us, HOUR_US);
         assert_eq!(hours[1].close_time_us, 2 * HOUR_US - 1000);

@@ -43,7 +43,7 @@ struct Rows {
 #[derive(Debug)]
 pub enum MilledKlines {
     /// The bars not given out before, and what was seen.
-    Whole(Vec<Kline>, Quality),
+    Whole(Vec<Kline>, Box<Quality>),
     /// The order broke behind what was given out: forget it, and read the file again by [`KlinesMill::second`].
     Again,
 }
@@ -121,7 +121,7 @@ impl KlinesMill {
         let bars = std::mem::take(&mut rows.bars);
         rows.count_grid(&bars);
         let quality = self.rows.summary();
-        Ok(MilledKlines::Whole(bars, quality))
+        Ok(MilledKlines::Whole(bars, Box::new(quality)))
     }
 }
 
@@ -200,13 +200,17 @@ impl Rows {
     }
 
     fn count_grid(&mut self, bars: &[Kline]) {
-        let on = bars.iter().filter(|bar| self.interval.is_on_grid(bar.open_time_us)).count() as u64;
+        let on = bars
+            .iter()
+            .filter(|bar| self.interval.is_on_grid(bar.open_time_us))
+            .count() as u64;
         self.on_grid += on;
         self.off_grid += bars.len() as u64 - on;
     }
 
     fn summary(self) -> Quality {
         let mut quality = self.quality;
+        (quality.id_gaps, quality.missing_ids) = (Some(0), Some(0));
         quality.off_grid = Some(self.off_grid);
         let expected = self
             .interval
@@ -226,7 +230,10 @@ mod tests {
     use super::*;
 
     fn row(open_ms: i64, volume: &str) -> String {
-        format!("{open_ms},1,2,0.5,1.5,{volume},{},1,1,1,1,0\n", open_ms + 999)
+        format!(
+            "{open_ms},1,2,0.5,1.5,{volume},{},1,1,1,1,0\n",
+            open_ms + 999
+        )
     }
 
     fn day() -> Period {
@@ -239,7 +246,7 @@ mod tests {
         let mut mill = KlinesMill::new(interval.parse().unwrap(), day());
         mill.feed(text.as_bytes()).unwrap();
         match mill.finish().unwrap() {
-            MilledKlines::Whole(bars, quality) => (bars, quality),
+            MilledKlines::Whole(bars, quality) => (bars, *quality),
             MilledKlines::Again => panic!("too few bars to be given out"),
         }
     }
@@ -253,7 +260,14 @@ mod tests {
 
         let volumes: Vec<_> = bars.iter().map(|bar| bar.volume).collect();
         assert_eq!(volumes, [5.0, 2.0]);
-        assert_eq!((quality.duplicates, quality.contradictions, quality.unordered), (1, 1, 2));
+        assert_eq!(
+            (
+                quality.duplicates,
+                quality.contradictions,
+                quality.unordered
+            ),
+            (1, 1, 2)
+        );
         assert_eq!(quality.missing_minutes, Some(1438));
     }
 
@@ -279,7 +293,9 @@ mod tests {
 
     #[test]
     fn a_large_file_comes_in_parts_unless_its_order_breaks() {
-        let mut ordered: Vec<_> = (0..80_000).map(|at| row(START_MS + at * 1000, "1")).collect();
+        let mut ordered: Vec<_> = (0..80_000)
+            .map(|at| row(START_MS + at * 1000, "1"))
+            .collect();
         let second: Interval = "1s".parse().unwrap();
         let mut mill = KlinesMill::new(second, day());
         let mut given_out = 0;
@@ -288,7 +304,9 @@ mod tests {
             given_out += mill.give_out().len();
         }
         assert_eq!(given_out, HELD - 1);
-        let MilledKlines::Whole(rest, quality) = mill.finish().unwrap() else { panic!("it is in order") };
+        let MilledKlines::Whole(rest, quality) = mill.finish().unwrap() else {
+            panic!("it is in order")
+        };
         assert_eq!(given_out + rest.len(), 80_000);
         assert_eq!(quality.missing_bars, Some(6_400));
 
@@ -301,12 +319,16 @@ mod tests {
         let whole = match mill.finish().unwrap() {
             MilledKlines::Again => {
                 let mut mill = KlinesMill::second(second, day());
-                ordered.iter().for_each(|line| mill.feed(line.as_bytes()).unwrap());
+                ordered
+                    .iter()
+                    .for_each(|line| mill.feed(line.as_bytes()).unwrap());
                 mill.finish().unwrap()
             }
             whole => whole,
         };
-        let MilledKlines::Whole(bars, _) = whole else { panic!("the second reading holds everything") };
+        let MilledKlines::Whole(bars, _) = whole else {
+            panic!("the second reading holds everything")
+        };
         assert_eq!(bars.len(), 80_000);
         assert!(bars.is_sorted_by(|a, b| a.open_time_us < b.open_time_us));
     }

@@ -81,7 +81,10 @@ impl Lines {
             return Ok(());
         }
         if self.blank {
-            return Err(CellError::new("row", b"", "a row (only the end may hold blank lines)").at(self.number - 1));
+            return Err(
+                CellError::new("row", b"", "a row (only the end may hold blank lines)")
+                    .at(self.number - 1),
+            );
         }
         row(self.number, line).map_err(|error| error.at(self.number))
     }
@@ -112,7 +115,10 @@ mod tests {
 
     #[test]
     fn line_ends_and_the_last_line_are_tolerated() {
-        assert_eq!(lines(&[b"\xef\xbb\xbfa\r\nb\n", b"c"]).unwrap(), ["1:a", "2:b", "3:c"]);
+        assert_eq!(
+            lines(&[b"\xef\xbb\xbfa\r\nb\n", b"c"]).unwrap(),
+            ["1:a", "2:b", "3:c"]
+        );
         assert_eq!(lines(&[b"a\n\n\r\n"]).unwrap(), ["1:a"]);
     }
 

@@ -13,7 +13,10 @@ use crate::{Market, Period, Symbol};
 /// Times are UTC microseconds; `_qty` and `base_volume` are base units, `_quote` quote units (USD for cm). Every sum
 /// is the exact decimal sum, rounded once to the nearest `f64`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[expect(missing_docs, reason = "the names are the columns', documented in docs/datasets.md")]
+#[expect(
+    missing_docs,
+    reason = "the names are the columns', documented in docs/datasets.md"
+)]
 pub struct Minute {
     pub minute_us: i64,
     pub trade_count: i64,
@@ -51,7 +54,10 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { whale_quote: Decimal::whole(50_000), retail_quote: Decimal::whole(1_000) }
+        Self {
+            whale_quote: Decimal::whole(50_000),
+            retail_quote: Decimal::whole(1_000),
+        }
     }
 }
 
@@ -92,10 +98,15 @@ impl Scales {
 
     fn buckets<Q: Sum>(self, thresholds: &Thresholds) -> Buckets<Q> {
         let scaled = |threshold: Decimal, up: bool| {
-            let (mantissa, from, to) = (threshold.mantissa, u32::from(threshold.scale), self.quote());
+            let (mantissa, from, to) =
+                (threshold.mantissa, u32::from(threshold.scale), self.quote());
             if to < from {
                 let unit = u128::from(POW10[(from - to) as usize]);
-                let whole = if up { mantissa.div_ceil(unit) } else { mantissa / unit };
+                let whole = if up {
+                    mantissa.div_ceil(unit)
+                } else {
+                    mantissa / unit
+                };
                 return Q::from_limbs(&limbs(whole));
             }
             let mut wide = Wide::<4>::from_limbs(&limbs(mantissa))?;
@@ -104,7 +115,10 @@ impl Scales {
             }
             Q::from_limbs(&wide.0)
         };
-        Buckets { whale: scaled(thresholds.whale_quote, true), retail: scaled(thresholds.retail_quote, false) }
+        Buckets {
+            whale: scaled(thresholds.whale_quote, true),
+            retail: scaled(thresholds.retail_quote, false),
+        }
     }
 
     /// The row in these scales, which are fine enough for it.
@@ -137,10 +151,14 @@ impl Scales {
 
     /// quote ÷ price at 8 decimals, half to even.
     fn base_of_contracts(self, quote: u128, price: u128) -> Option<u128> {
-        let up = u128::from(POW10[usize::from(CONTRACT_BASE_SCALE)]) * u128::from(POW10[usize::from(self.price)]);
+        let up = u128::from(POW10[usize::from(CONTRACT_BASE_SCALE)])
+            * u128::from(POW10[usize::from(self.price)]);
         let numerator = quote.checked_mul(up)?;
         let denominator = price.checked_mul(u128::from(POW10[usize::from(self.quantity)]))?;
-        let (whole, rest) = (numerator.checked_div(denominator)?, numerator.checked_rem(denominator)?);
+        let (whole, rest) = (
+            numerator.checked_div(denominator)?,
+            numerator.checked_rem(denominator)?,
+        );
         let round_up = match rest.cmp(&(denominator - rest)) {
             std::cmp::Ordering::Greater => true,
             std::cmp::Ordering::Equal => whole % 2 == 1,
@@ -181,7 +199,9 @@ enum Slots {
 impl MinuteTable {
     pub fn new(market: Market, symbol: &Symbol, period: Period, thresholds: Thresholds) -> Self {
         let unit = match market {
-            Market::Cm => Unit::Contracts { usd: symbol.contract_size_usd() },
+            Market::Cm => Unit::Contracts {
+                usd: symbol.contract_size_usd(),
+            },
             Market::Um | Market::Spot => Unit::Base,
         };
         Self {
@@ -192,7 +212,10 @@ impl MinuteTable {
             unit,
             slots: Slots::Narrow(
                 vec![MinuteSums::default(); period.minutes()],
-                Buckets { whale: None, retail: None },
+                Buckets {
+                    whale: None,
+                    retail: None,
+                },
             ),
             current: 0,
             current_us: period.start_us(),
@@ -209,7 +232,11 @@ impl MinuteTable {
     #[inline]
     pub fn add(&mut self, row: &AggTrade) -> Result<(), CellError> {
         let scales = match self.scales {
-            Some(scales) if row.price.scale <= scales.price && row.quantity.scale <= scales.quantity => scales,
+            Some(scales)
+                if row.price.scale <= scales.price && row.quantity.scale <= scales.quantity =>
+            {
+                scales
+            }
             _ => self.refine(row)?,
         };
         let into = row.time_us - self.current_us;
@@ -230,7 +257,9 @@ impl MinuteTable {
 
     #[cold]
     fn add_wide(&mut self, scales: Scales, row: &AggTrade) -> Result<(), CellError> {
-        let Slots::Wide(slots, buckets) = &mut self.slots else { unreachable!("widened before") };
+        let Slots::Wide(slots, buckets) = &mut self.slots else {
+            unreachable!("widened before")
+        };
         scales
             .trade::<Wide256>(row)
             .and_then(|trade| slots[self.current].add(&trade, buckets))
@@ -242,7 +271,11 @@ impl MinuteTable {
     fn refine(&mut self, row: &AggTrade) -> Result<Scales, CellError> {
         let (price, quantity) = (row.price.scale, row.quantity.scale);
         let scales = match self.scales {
-            None => Scales { unit: self.unit, price, quantity },
+            None => Scales {
+                unit: self.unit,
+                price,
+                quantity,
+            },
             Some(old) => {
                 let new = Scales {
                     price: old.price.max(price),
@@ -266,17 +299,27 @@ impl MinuteTable {
         let quantity = POW10[(new.base() - old.base()) as usize];
         let quote: Vec<u64> = power_of_ten(new.quote() - old.quote()).collect();
         if let Slots::Narrow(slots, _) = &self.slots {
-            let finer: Option<Vec<_>> =
-                slots.iter().map(|slot| slot.rescaled(price, quantity, &quote)).collect();
+            let finer: Option<Vec<_>> = slots
+                .iter()
+                .map(|slot| slot.rescaled(price, quantity, &quote))
+                .collect();
             match finer {
                 Some(finer) => {
-                    self.slots = Slots::Narrow(finer, Buckets { whale: None, retail: None });
+                    self.slots = Slots::Narrow(
+                        finer,
+                        Buckets {
+                            whale: None,
+                            retail: None,
+                        },
+                    );
                     return Some(());
                 }
                 None => self.widen(),
             }
         }
-        let Slots::Wide(slots, _) = &mut self.slots else { unreachable!("widened before") };
+        let Slots::Wide(slots, _) = &mut self.slots else {
+            unreachable!("widened before")
+        };
         for slot in slots {
             *slot = slot.rescaled(price, quantity, &quote)?;
         }
@@ -293,7 +336,9 @@ impl MinuteTable {
 
     /// The minutes that saw a trade, ascending.
     pub fn minutes(&self) -> Box<dyn Iterator<Item = Minute> + '_> {
-        let Some(scales) = self.scales else { return Box::new(std::iter::empty()) };
+        let Some(scales) = self.scales else {
+            return Box::new(std::iter::empty());
+        };
         match &self.slots {
             Slots::Narrow(slots, _) => Box::new(rounded(slots, scales, self.start_us)),
             Slots::Wide(slots, _) => Box::new(rounded(slots, scales, self.start_us)),
@@ -316,7 +361,11 @@ impl MinuteTable {
 
 fn too_large(row: &AggTrade) -> CellError {
     let found = format!("price {} quantity {}", row.price, row.quantity);
-    CellError::new("quantity", found.as_bytes(), "within the range of exact sums, with a price above zero")
+    CellError::new(
+        "quantity",
+        found.as_bytes(),
+        "within the range of exact sums, with a price above zero",
+    )
 }
 
 fn rounded<W: Width>(
@@ -324,7 +373,10 @@ fn rounded<W: Width>(
     scales: Scales,
     start_us: i64,
 ) -> impl Iterator<Item = Minute> + '_ {
-    let present = slots.iter().enumerate().filter(|(_, sums)| !sums.is_empty());
+    let present = slots
+        .iter()
+        .enumerate()
+        .filter(|(_, sums)| !sums.is_empty());
     present.map(move |(at, sums)| {
         let price = |value: W::Value| value.round(u32::from(scales.price));
         let base = |value: W::Value| value.round(scales.base());

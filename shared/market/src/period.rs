@@ -74,7 +74,9 @@ impl Period {
     /// The month after or before (`months` may be negative); `None` past the calendar's end.
     pub fn step_months(self, months: i32) -> Option<Self> {
         let span = jiff::Span::new().try_months(months).ok()?;
-        Some(Self::month_of(self.month().first_day().checked_add(span).ok()?))
+        Some(Self::month_of(
+            self.month().first_day().checked_add(span).ok()?,
+        ))
     }
 }
 
@@ -124,11 +126,20 @@ impl FromStr for Period {
             _ => return Err(bad()),
         };
         let day_number = day.map_or(Ok(1), number)?;
-        let date = Date::new(number(year)?, number(month)? as i8, day_number as i8).map_err(|_| bad())?;
+        let date =
+            Date::new(number(year)?, number(month)? as i8, day_number as i8).map_err(|_| bad())?;
         if date.year() < 2009 {
-            return Err(NameError::new("period", text, "a date of this century's exchanges"));
+            return Err(NameError::new(
+                "period",
+                text,
+                "a date of this century's exchanges",
+            ));
         }
-        Ok(if day.is_some() { Self::Day(date) } else { Self::Month(date) })
+        Ok(if day.is_some() {
+            Self::Day(date)
+        } else {
+            Self::Month(date)
+        })
     }
 }
 
@@ -161,17 +172,28 @@ impl DateRange {
             && first > last
         {
             let found = format!("{} .. {}", start.unwrap_or(""), end.unwrap_or(""));
-            return Err(NameError::new("range", &found, "--start must not lie after --end"));
+            return Err(NameError::new(
+                "range",
+                &found,
+                "--start must not lie after --end",
+            ));
         }
         let months = months.map(parse_months).transpose()?;
-        Ok(Self { first, last, months })
+        Ok(Self {
+            first,
+            last,
+            months,
+        })
     }
 
     /// Whether any day of the period was asked for.
     pub fn touches(&self, period: Period) -> bool {
         self.first.is_none_or(|first| period.last_day() >= first)
             && self.last.is_none_or(|last| period.first_day() <= last)
-            && self.months.as_ref().is_none_or(|months| months.contains(&period.month()))
+            && self
+                .months
+                .as_ref()
+                .is_none_or(|months| months.contains(&period.month()))
     }
 }
 
@@ -186,17 +208,23 @@ fn parse_months(text: &str) -> Result<Vec<Period>, NameError> {
 
 /// First and last day that one end of a range means.
 fn end_of(text: &str, today: Date) -> Result<(Date, Date), NameError> {
-    if let Some(days) = text.strip_prefix('-').and_then(|rest| rest.strip_suffix('d')) {
+    if let Some(days) = text
+        .strip_prefix('-')
+        .and_then(|rest| rest.strip_suffix('d'))
+    {
         let bad = || NameError::new("date", text, "-Nd with N from 0 to 9999");
         let days: i32 = days.parse().map_err(|_| bad())?;
         if !(0..=9999).contains(&days) {
             return Err(bad());
         }
-        let date = today.checked_sub(jiff::Span::new().days(days)).map_err(|_| bad())?;
+        let date = today
+            .checked_sub(jiff::Span::new().days(days))
+            .map_err(|_| bad())?;
         return Ok((date, date));
     }
-    let period: Period =
-        text.parse().map_err(|_| NameError::new("date", text, "YYYY-MM, YYYY-MM-DD or -7d"))?;
+    let period: Period = text
+        .parse()
+        .map_err(|_| NameError::new("date", text, "YYYY-MM, YYYY-MM-DD or -7d"))?;
     Ok((period.first_day(), period.last_day()))
 }
 
@@ -215,19 +243,33 @@ mod tests {
         assert_eq!(month.start_us(), 1_706_745_600_000_000);
         assert_eq!(month.end_us(), 1_709_251_200_000_000);
         assert_eq!(month.to_string(), "2024-02");
-        assert_eq!("2024-02-29".parse::<Period>().unwrap().to_string(), "2024-02-29");
+        assert_eq!(
+            "2024-02-29".parse::<Period>().unwrap().to_string(),
+            "2024-02-29"
+        );
     }
 
     #[test]
     fn what_is_no_period_is_refused() {
-        for text in ["", "2024", "2024-13", "2024-2", "2024-02-30", "24-02", "2024-02-03-04", "+024-01", "1999-01"] {
+        for text in [
+            "",
+            "2024",
+            "2024-13",
+            "2024-2",
+            "2024-02-30",
+            "24-02",
+            "2024-02-03-04",
+            "+024-01",
+            "1999-01",
+        ] {
             assert!(text.parse::<Period>().is_err(), "{text}");
         }
     }
 
     #[test]
     fn a_day_inside_a_month_selects_that_month() {
-        let range = DateRange::parse(Some("2024-01-17"), Some("2024-02"), None, day("2024-06-01")).unwrap();
+        let range =
+            DateRange::parse(Some("2024-01-17"), Some("2024-02"), None, day("2024-06-01")).unwrap();
         assert!(range.touches("2024-01".parse().unwrap()));
         assert!(!range.touches("2024-01-16".parse().unwrap()));
         assert!(range.touches("2024-02-29".parse().unwrap()));
@@ -242,14 +284,21 @@ mod tests {
 
     #[test]
     fn a_start_after_the_end_is_refused() {
-        let error = DateRange::parse(Some("2024-03"), Some("2024-01"), None, day("2024-06-01")).unwrap_err();
-        assert!(error.to_string().contains("--start must not lie after --end"), "{error}");
+        let error = DateRange::parse(Some("2024-03"), Some("2024-01"), None, day("2024-06-01"))
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("--start must not lie after --end"),
+            "{error}"
+        );
     }
 
     #[test]
     fn months_sort_before_their_days() {
-        let mut periods: Vec<Period> =
-            ["2024-01-02", "2024-02", "2024-01", "2024-01-01"].map(|p| p.parse().unwrap()).into();
+        let mut periods: Vec<Period> = ["2024-01-02", "2024-02", "2024-01", "2024-01-01"]
+            .map(|p| p.parse().unwrap())
+            .into();
         periods.sort();
         let texts: Vec<_> = periods.iter().map(ToString::to_string).collect();
         assert_eq!(texts, ["2024-01", "2024-01-01", "2024-01-02", "2024-02"]);

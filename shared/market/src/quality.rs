@@ -5,7 +5,7 @@ use serde::Serialize;
 /// Counts of everything unusual in one archive: the file's `tapemill.quality`.
 ///
 /// Every row is counted once: used, or in one of `duplicates`, `contradictions`, `zero_quantity`, `out_of_period`.
-/// Times are UTC microseconds; what has no meaning for a kind of data is absent.
+/// Times are UTC microseconds; what has no meaning for a kind of data is null.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Quality {
     /// Rows in the CSV, without its header.
@@ -21,25 +21,18 @@ pub struct Quality {
     /// Rows whose id (klines: open time) is lower than one before.
     pub unordered: u64,
     /// Jumps between the ids present.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub id_gaps: Option<u64>,
     /// Ids that those jumps leave out.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub missing_ids: Option<u64>,
     /// Lowest id of all rows.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_id: Option<u64>,
     /// Highest id of all rows.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_id: Option<u64>,
     /// Earliest time of the rows used.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_ts: Option<i64>,
     /// Latest time of the rows used.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_ts: Option<i64>,
     /// Minutes of the period without a row used.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub missing_minutes: Option<u64>,
     /// Klines: bars that open beside the interval's grid. They are kept.
     #[serde(skip_serializing_if = "Option::is_none")]

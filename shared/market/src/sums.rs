@@ -75,7 +75,9 @@ impl<const N: usize> Sum for Wide<N> {
     }
     fn round_total(self, other: Self, scale: u32) -> f64 {
         let wider = |sum: Self| Wide::<9>::from_limbs(&sum.0).expect("at most eight limbs");
-        let total = wider(self).checked_add(wider(other)).expect("one limb to spare");
+        let total = wider(self)
+            .checked_add(wider(other))
+            .expect("one limb to spare");
         exact::round(&total.0, scale)
     }
 }
@@ -232,12 +234,20 @@ impl<W: Width> MinuteSums<W> {
         let quote = self.quote[side].plus(trade.quote)?;
         let quote_square = self.quote_square[side].plus(W::square(trade.quote)?)?;
         if self.is_empty() {
-            self.first = Print { time_us: trade.time_us, id: trade.id, price: trade.price };
+            self.first = Print {
+                time_us: trade.time_us,
+                id: trade.id,
+                price: trade.price,
+            };
             self.last = self.first;
             self.high = trade.price;
             self.low = trade.price;
         } else {
-            let print = Print { time_us: trade.time_us, id: trade.id, price: trade.price };
+            let print = Print {
+                time_us: trade.time_us,
+                id: trade.id,
+                price: trade.price,
+            };
             if print.key() > self.last.key() {
                 self.last = print;
             }
@@ -266,7 +276,10 @@ impl<W: Width> MinuteSums<W> {
     pub fn rescaled(&self, price: u64, quantity: u64, quote: &[u64]) -> Option<Self> {
         let quotes = |sums: [W::Quote; 2]| scaled_pair(sums, quote);
         let print = |print: Print<W::Value>| {
-            Some(Print { price: print.price.times(price)?, ..print })
+            Some(Print {
+                price: print.price.times(price)?,
+                ..print
+            })
         };
         let square = scaled_pair(scaled_pair(self.quote_square, quote)?, quote)?;
         Some(Self {
@@ -298,13 +311,19 @@ impl MinuteSums<Narrow> {
     /// The same sums, with room.
     pub fn widened(&self) -> MinuteSums<Wide256> {
         let quotes = |sums: [u128; 2]| sums.map(wide_quote);
-        let print = |print: Print<u64>| Print { time_us: print.time_us, id: print.id, price: u128::from(print.price) };
+        let print = |print: Print<u64>| Print {
+            time_us: print.time_us,
+            id: print.id,
+            price: u128::from(print.price),
+        };
         MinuteSums {
             trades: self.trades,
             raw_trades: self.raw_trades,
             quantity: self.quantity.map(u128::from),
             quote: quotes(self.quote),
-            quote_square: self.quote_square.map(|Wide([a, b, c, d])| Wide([a, b, c, d, 0, 0, 0, 0])),
+            quote_square: self
+                .quote_square
+                .map(|Wide([a, b, c, d])| Wide([a, b, c, d, 0, 0, 0, 0])),
             whale: quotes(self.whale),
             retail: quotes(self.retail),
             first: print(self.first),

@@ -59,7 +59,11 @@ impl Symbol {
 }
 
 fn bad(text: &str) -> NameError {
-    NameError::new("symbol", text, "letters, digits and _ such as BTCUSDT or BTC/USDT")
+    NameError::new(
+        "symbol",
+        text,
+        "letters, digits and _ such as BTCUSDT or BTC/USDT",
+    )
 }
 
 impl std::fmt::Display for Symbol {
@@ -74,16 +78,39 @@ mod tests {
 
     #[test]
     fn every_accepted_spelling_means_the_same_symbol() {
-        for text in ["BTCUSDT", "btcusdt", "BTC/USDT", "btc-usdt", "BTC/USDT:USDT", " BtcUsdt "] {
+        for text in [
+            "BTCUSDT",
+            "btcusdt",
+            "BTC/USDT",
+            "btc-usdt",
+            "BTC/USDT:USDT",
+            " BtcUsdt ",
+        ] {
             assert_eq!(Symbol::parse(text).unwrap().as_str(), "BTCUSDT", "{text}");
         }
-        assert_eq!(Symbol::parse("btcusd_perp").unwrap().as_str(), "BTCUSD_PERP");
-        assert_eq!(Symbol::parse("币安人生usdt").unwrap().as_str(), "币安人生USDT");
+        assert_eq!(
+            Symbol::parse("btcusd_perp").unwrap().as_str(),
+            "BTCUSD_PERP"
+        );
+        assert_eq!(
+            Symbol::parse("币安人生usdt").unwrap().as_str(),
+            "币安人生USDT"
+        );
     }
 
     #[test]
     fn names_that_could_leave_a_folder_are_refused() {
-        for text in ["", "..", "../BTC", "BTC.USDT", "A B", "BTC:USDT", "BTC/USDT:", "A\0B", "A%2fB"] {
+        for text in [
+            "",
+            "..",
+            "../BTC",
+            "BTC.USDT",
+            "A B",
+            "BTC:USDT",
+            "BTC/USDT:",
+            "A\0B",
+            "A%2fB",
+        ] {
             assert!(Symbol::parse(text).is_err(), "{text:?}");
         }
         assert!(Symbol::exact("btcusdt").is_err());
@@ -92,8 +119,17 @@ mod tests {
 
     #[test]
     fn only_bitcoin_contracts_are_worth_a_hundred_dollars() {
-        assert_eq!(Symbol::exact("BTCUSD_PERP").unwrap().contract_size_usd(), 100);
-        assert_eq!(Symbol::exact("ETHUSD_240329").unwrap().contract_size_usd(), 10);
-        assert_eq!(Symbol::exact("BTCUSDX_PERP").unwrap().contract_size_usd(), 10);
+        assert_eq!(
+            Symbol::exact("BTCUSD_PERP").unwrap().contract_size_usd(),
+            100
+        );
+        assert_eq!(
+            Symbol::exact("ETHUSD_240329").unwrap().contract_size_usd(),
+            10
+        );
+        assert_eq!(
+            Symbol::exact("BTCUSDX_PERP").unwrap().contract_size_usd(),
+            10
+        );
     }
 }

@@ -1,1 +1,16 @@
-//! A stand-in for the exchange's archive: a generator of archives with every known quirk, and a server with faults
+//! A stand-in for the exchange's archive: [`generate`] lays down archives with every known quirk, made from a seed,
+//! and [`server`] serves a folder of them over HTTP with the bucket's listing and faults on demand.
+//!
+//! It shares no code with the parts it tests.
+
+mod error;
+pub mod generate;
+mod interval;
+mod market;
+mod period;
+pub mod server;
+
+pub use error::StandinError;
+pub use interval::Interval;
+pub use market::Market;
+pub use period::Period;

@@ -2,7 +2,9 @@
 
 use tapemill_lake::tables::{FACTORS_1H, MINUTES, TIME_COLUMN};
 use tapemill_lake::{Footer, LakeError, Output, StagedTable, TableOptions, TableWriter};
-use tapemill_market::{AggTradesMill, AggTradesResult, ArchiveName, Hour, Minute, Quality, RepeatedIds, hours};
+use tapemill_market::{
+    AggTradesMill, AggTradesResult, ArchiveName, Hour, Minute, Quality, RepeatedIds, hours,
+};
 
 use super::{BATCH_ROWS, Mill, MillError, Milled, Plan, Reading};
 
@@ -16,19 +18,33 @@ pub(super) struct AggTradesPlan {
 
 impl AggTradesPlan {
     pub fn new(output: &Output, name: &ArchiveName) -> Self {
-        Self { output: output.clone(), name: name.clone(), repeated: None }
+        Self {
+            output: output.clone(),
+            name: name.clone(),
+            repeated: None,
+        }
     }
 }
 
 impl Plan for AggTradesPlan {
     fn start(&self) -> Box<dyn Mill> {
-        let ArchiveName { market, symbol, period, .. } = &self.name;
+        let ArchiveName {
+            market,
+            symbol,
+            period,
+            ..
+        } = &self.name;
         let thresholds = self.output.thresholds;
         let mill = match &self.repeated {
             None => AggTradesMill::new(*market, symbol, *period, thresholds),
-            Some(repeated) => AggTradesMill::second(*market, symbol, *period, thresholds, repeated.clone()),
+            Some(repeated) => {
+                AggTradesMill::second(*market, symbol, *period, thresholds, repeated.clone())
+            }
         };
-        Box::new(Reader { plan: self.clone(), mill })
+        Box::new(Reader {
+            plan: self.clone(),
+            mill,
+        })
     }
 }
 
@@ -49,17 +65,20 @@ impl Mill for Reader {
     fn finish(self: Box<Self>) -> Result<Reading, MillError> {
         let Self { plan, mill } = *self;
         Ok(match mill.finish()? {
-            tapemill_market::Milled::Whole(result) => Reading::Milled(Box::new(Month { plan, result })),
-            tapemill_market::Milled::Again(repeated) => {
-                Reading::Again(Box::new(AggTradesPlan { repeated: Some(repeated), ..plan }))
+            tapemill_market::Milled::Whole(result) => {
+                Reading::Milled(Box::new(Month { plan, result }))
             }
+            tapemill_market::Milled::Again(repeated) => Reading::Again(Box::new(AggTradesPlan {
+                repeated: Some(repeated),
+                ..plan
+            })),
         })
     }
 }
 
 struct Month {
     plan: AggTradesPlan,
-    result: AggTradesResult,
+    result: Box<AggTradesResult>,
 }
 
 impl Milled for Month {
@@ -77,7 +96,9 @@ impl Milled for Month {
         // Whole hours at a time: an hour's factors need all of its minutes, and no more.
         let mut batch: Vec<Minute> = Vec::with_capacity(BATCH_ROWS);
         for minute in self.result.minutes() {
-            let begins_an_hour = batch.last().is_some_and(|last| hour_of(last) != hour_of(&minute));
+            let begins_an_hour = batch
+                .last()
+                .is_some_and(|last| hour_of(last) != hour_of(&minute));
             if begins_an_hour && batch.len() + 60 > BATCH_ROWS {
                 flush(&mut batch, &mut minutes, &mut all_hours, symbol)?;
             }
@@ -86,9 +107,13 @@ impl Milled for Month {
         flush(&mut batch, &mut minutes, &mut all_hours, symbol)?;
 
         let place = output.place(name, "factors_1h")?;
-        let mut factors = TableWriter::create(&output.lake, &place, &FACTORS_1H.schema(), &options)?;
+        let mut factors =
+            TableWriter::create(&output.lake, &place, &FACTORS_1H.schema(), &options)?;
         factors.write(&FACTORS_1H.batch(symbol, &all_hours))?;
-        Ok(vec![minutes.finish(footer.clone())?, factors.finish(footer.clone())?])
+        Ok(vec![
+            minutes.finish(footer.clone())?,
+            factors.finish(footer.clone())?,
+        ])
     }
 }
 

@@ -1,8 +1,10 @@
 //! klines → `klines_I`, and `klines_1h_from_1m` where they are of one minute.
 
-use tapemill_lake::tables::{Table, TIME_COLUMN, klines};
+use tapemill_lake::tables::{TIME_COLUMN, Table, klines};
 use tapemill_lake::{Footer, LakeError, Output, StagedTable, TableOptions, TableWriter};
-use tapemill_market::{ArchiveName, Interval, Kline, KlinesMill, MilledKlines, Quality, hours_from_minutes};
+use tapemill_market::{
+    ArchiveName, Interval, Kline, KlinesMill, MilledKlines, Quality, hours_from_minutes,
+};
 
 use super::{BATCH_ROWS, Mill, MillError, Milled, Plan, Reading};
 
@@ -17,7 +19,12 @@ pub(super) struct KlinesPlan {
 
 impl KlinesPlan {
     pub fn new(output: &Output, name: &ArchiveName, interval: Interval) -> Self {
-        Self { output: output.clone(), name: name.clone(), interval, whole: false }
+        Self {
+            output: output.clone(),
+            name: name.clone(),
+            interval,
+            whole: false,
+        }
     }
 
     fn table(&self) -> &'static Table<Kline> {
@@ -26,7 +33,12 @@ impl KlinesPlan {
 
     fn writer(&self, table: &str) -> Result<TableWriter, LakeError> {
         let place = self.output.place(&self.name, table)?;
-        TableWriter::create(&self.output.lake, &place, &self.table().schema(), &TableOptions::bars(TIME_COLUMN))
+        TableWriter::create(
+            &self.output.lake,
+            &place,
+            &self.table().schema(),
+            &TableOptions::bars(TIME_COLUMN),
+        )
     }
 }
 
@@ -36,7 +48,11 @@ impl Plan for KlinesPlan {
             false => KlinesMill::new(self.interval, self.name.period),
             true => KlinesMill::second(self.interval, self.name.period),
         };
-        Box::new(Reader { plan: self.clone(), mill, writer: None })
+        Box::new(Reader {
+            plan: self.clone(),
+            mill,
+            writer: None,
+        })
     }
 }
 
@@ -69,8 +85,16 @@ impl Mill for Reader {
     fn finish(self: Box<Self>) -> Result<Reading, MillError> {
         let Self { plan, mill, writer } = *self;
         Ok(match mill.finish()? {
-            MilledKlines::Whole(bars, quality) => Reading::Milled(Box::new(Bars { plan, writer, bars, quality })),
-            MilledKlines::Again => Reading::Again(Box::new(KlinesPlan { whole: true, ..plan })),
+            MilledKlines::Whole(bars, quality) => Reading::Milled(Box::new(Bars {
+                plan,
+                writer,
+                bars,
+                quality,
+            })),
+            MilledKlines::Again => Reading::Again(Box::new(KlinesPlan {
+                whole: true,
+                ..plan
+            })),
         })
     }
 }
@@ -79,7 +103,7 @@ struct Bars {
     plan: KlinesPlan,
     writer: Option<TableWriter>,
     bars: Vec<Kline>,
-    quality: Quality,
+    quality: Box<Quality>,
 }
 
 impl Milled for Bars {
@@ -88,7 +112,9 @@ impl Milled for Bars {
     }
 
     fn write(self: Box<Self>, footer: &Footer) -> Result<Vec<StagedTable>, LakeError> {
-        let Self { plan, writer, bars, .. } = *self;
+        let Self {
+            plan, writer, bars, ..
+        } = *self;
         let tables = plan.name.data.tables();
         let mut writer = match writer {
             Some(writer) => writer,

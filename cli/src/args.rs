@@ -1,0 +1,453 @@
+//! The command line: every flag once, in the group of what it is about.
+//!
+//! Each setting is also a `TAPEMILL_*` variable and a key of `tapemill.toml`; see [`crate::settings`].
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use tapemill_lake::Layout;
+use tapemill_market::{Decimal, Market};
+use tapemill_runtime::{LogFormat, values};
+
+/// Binance's public market-data archives into research-ready minutes and order-flow factors.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tapemill",
+    version,
+    propagate_version = true,
+    max_term_width = 110
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// How to say it.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct CommonArgs {
+    /// Read settings from this file instead of ./tapemill.toml
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "TAPEMILL_CONFIG",
+        help_heading = "Common"
+    )]
+    pub config: Option<PathBuf>,
+    /// Print data as JSON
+    #[arg(long, global = true, env = "TAPEMILL_JSON", help_heading = "Common")]
+    pub json: bool,
+    /// How log lines look: text or json
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "text",
+        env = "TAPEMILL_LOG_FORMAT",
+        help_heading = "Common"
+    )]
+    pub log_format: LogFormat,
+    /// Only warnings and errors; no progress
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "TAPEMILL_QUIET",
+        help_heading = "Common"
+    )]
+    pub quiet: bool,
+    /// More log lines; twice for all of them
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Common")]
+    pub verbose: u8,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Plan, work and report on this machine until the selection is finished: the main job
+    Run(RunArgs),
+    /// List the archive and enqueue one task per archive file
+    Plan(PlanArgs),
+    /// Claim tasks of a queue and mill them, until told to stop
+    Worker(WorkerArgs),
+    /// Download and check archives only, into {output}/raw
+    Fetch(FetchArgs),
+    /// Counts per dataset and state, rate, ETA, workers
+    Status(StatusArgs),
+    /// List, show, retry or cancel tasks
+    #[command(subcommand)]
+    Tasks(TasksCommand),
+    /// Pause, resume, list, delete or prune a queue
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Remove unfinished files and superseded days
+    Cleanup(CleanupArgs),
+    /// Make a small archive, serve it on loopback, run the main job on it, show the result; needs no network
+    Demo(DemoArgs),
+    /// Show the settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// Which archives.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Selection")]
+pub struct SelectionArgs {
+    /// um (USD-M futures), cm (COIN-M futures) or spot
+    #[arg(long, default_value = "um", env = "TAPEMILL_MARKET")]
+    pub market: Market,
+    /// Kinds of data: aggTrades, klines:INTERVAL
+    #[arg(
+        long,
+        value_name = "LIST",
+        default_value = "aggTrades,klines:1m",
+        env = "TAPEMILL_DATA"
+    )]
+    pub data: String,
+    /// Symbols: a list, @FILE (one a line, or CSV with a symbol column), or all
+    #[arg(long, value_name = "LIST", env = "TAPEMILL_SYMBOLS")]
+    pub symbols: Option<String>,
+    /// Symbols whose tasks go first [default: the 35 most traded]
+    #[arg(long, value_name = "LIST", env = "TAPEMILL_PRIORITY")]
+    pub priority: Option<String>,
+    /// Only the symbols of --priority
+    #[arg(long, env = "TAPEMILL_PRIORITY_ONLY")]
+    pub priority_only: bool,
+    /// First month or day: YYYY-MM, YYYY-MM-DD, or -7d for seven days ago
+    #[arg(
+        long,
+        value_name = "DATE",
+        allow_hyphen_values = true,
+        env = "TAPEMILL_START"
+    )]
+    pub start: Option<String>,
+    /// Last month or day, inclusive
+    #[arg(
+        long,
+        value_name = "DATE",
+        allow_hyphen_values = true,
+        env = "TAPEMILL_END"
+    )]
+    pub end: Option<String>,
+    /// Only these months: YYYY-MM,YYYY-MM
+    #[arg(long, value_name = "LIST", env = "TAPEMILL_MONTHS")]
+    pub months: Option<String>,
+}
+
+/// Where archives come from.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Source")]
+pub struct SourceArgs {
+    /// A mirror with the archive's paths, or a folder with archives in any tree
+    #[arg(long, value_name = "URL|DIR", default_value = tapemill_archive::OFFICIAL_BASE, env = "TAPEMILL_SOURCE")]
+    pub source: String,
+    /// The S3 listing of the source [default: the source itself; the exchange's own for its archive]
+    #[arg(long, value_name = "URL", env = "TAPEMILL_LISTING")]
+    pub listing: Option<String>,
+}
+
+/// How the archive is asked what there is.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Source")]
+pub struct AskingArgs {
+    /// Probe file by file instead of listing, for mirrors without a listing
+    #[arg(long, env = "TAPEMILL_NO_LISTING")]
+    pub no_listing: bool,
+}
+
+/// Where tables go.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// The output folder
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "./data",
+        env = "TAPEMILL_OUTPUT"
+    )]
+    pub output: PathBuf,
+}
+
+/// What shapes the tables.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Output")]
+pub struct ShapeArgs {
+    /// How folders are named: plain or hive
+    #[arg(
+        long,
+        value_name = "LAYOUT",
+        default_value = "plain",
+        env = "TAPEMILL_LAYOUT"
+    )]
+    pub layout: Layout,
+    /// Quote value from which a trade is a whale's
+    #[arg(long, value_name = "QUOTE", default_value = "50000", value_parser = decimal, env = "TAPEMILL_WHALE_QUOTE")]
+    pub whale_quote: Decimal,
+    /// Quote value up to which a trade is retail
+    #[arg(long, value_name = "QUOTE", default_value = "1000", value_parser = decimal, env = "TAPEMILL_RETAIL_QUOTE")]
+    pub retail_quote: Decimal,
+}
+
+/// The queue.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Queue")]
+pub struct QueueArgs {
+    /// The queue [default: sqlite:{output}/queue.db]
+    #[arg(long, value_name = "URL", env = "TAPEMILL_QUEUE")]
+    pub queue: Option<String>,
+    /// Failed attempts after which a task is dead
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000), env = "TAPEMILL_ATTEMPTS")]
+    pub attempts: u32,
+    /// Expired leases after which a task is dead
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000), env = "TAPEMILL_EXPIRIES")]
+    pub expiries: u32,
+}
+
+/// How tasks are worked on.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Work")]
+pub struct WorkArgs {
+    /// Tasks at once [default: the cores it may use, at least 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "TAPEMILL_WORKERS")]
+    pub workers: Option<u16>,
+    /// How long a lease lasts without a heartbeat
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = lease, env = "TAPEMILL_LEASE")]
+    pub lease: Duration,
+    /// How long running tasks may take once told to stop
+    #[arg(long, value_name = "TIME", default_value = "100s", value_parser = values::duration, env = "TAPEMILL_GRACE")]
+    pub grace: Duration,
+    /// What this worker's name begins with [default: the host's name]
+    #[arg(long, value_name = "NAME", env = "TAPEMILL_NAME")]
+    pub name: Option<String>,
+    /// Keep the archives under {output}/raw
+    #[arg(long, env = "TAPEMILL_KEEP_ZIP")]
+    pub keep_zip: bool,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub asking: AskingArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+    #[command(flatten)]
+    pub queue: QueueArgs,
+    #[command(flatten)]
+    pub work: WorkArgs,
+    /// Mill again what is finished
+    #[arg(long, env = "TAPEMILL_FORCE", help_heading = "Work")]
+    pub force: bool,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub asking: AskingArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+    #[command(flatten)]
+    pub queue: QueueArgs,
+    /// Print files, bytes and holes, and enqueue nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Enqueue again what is finished
+    #[arg(long, env = "TAPEMILL_FORCE")]
+    pub force: bool,
+}
+
+/// `worker`.
+#[derive(Debug, Args)]
+pub struct WorkerArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+    #[command(flatten)]
+    pub queue: QueueArgs,
+    #[command(flatten)]
+    pub work: WorkArgs,
+    /// End when nothing is pending or leased
+    #[arg(long, env = "TAPEMILL_EXIT_WHEN_DRAINED")]
+    pub exit_when_drained: bool,
+}
+
+/// `fetch`.
+#[derive(Debug, Args)]
+pub struct FetchArgs {
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub asking: AskingArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Downloads at once [default: the cores it may use, at least 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "TAPEMILL_WORKERS")]
+    pub workers: Option<u16>,
+    /// Failed attempts after which an archive is given up
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000), env = "TAPEMILL_ATTEMPTS")]
+    pub attempts: u32,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub queue: QueueArgs,
+}
+
+/// `tasks`.
+#[derive(Debug, Subcommand)]
+pub enum TasksCommand {
+    /// List tasks
+    List(TasksArgs),
+    /// Show tasks with their history
+    Show(TasksArgs),
+    /// Give tasks fresh budgets: dead ones become pending
+    Retry(TasksArgs),
+    /// Give up pending and leased tasks
+    Cancel(TasksArgs),
+}
+
+/// Which tasks.
+#[derive(Debug, Args)]
+pub struct TasksArgs {
+    /// Task ids, such as um/aggTrades/BTCUSDT/2024-01
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Only tasks in this state: pending, leased, done, missing, dead
+    #[arg(long, value_name = "STATE")]
+    pub state: Option<tapemill_queue::TaskState>,
+    /// Only tasks of this dataset, such as aggTrades or klines:1m
+    #[arg(long, value_name = "DATASET")]
+    pub dataset: Option<String>,
+    /// Only tasks whose id begins like this
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Option<String>,
+    /// At most this many
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub queue: QueueArgs,
+}
+
+/// `queue`.
+#[derive(Debug, Subcommand)]
+pub enum QueueCommand {
+    /// Refuse claims until resumed; what is running goes on
+    Pause(QueueOnlyArgs),
+    /// Allow claims again
+    Resume(QueueOnlyArgs),
+    /// Show the queue and its counts
+    List(QueueOnlyArgs),
+    /// Delete all tasks and settings of the queue
+    Delete(QueueDeleteArgs),
+    /// Forget done and missing tasks
+    Prune(QueuePruneArgs),
+}
+
+/// The queue alone.
+#[derive(Debug, Args)]
+pub struct QueueOnlyArgs {
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub queue: QueueArgs,
+}
+
+/// `queue delete`.
+#[derive(Debug, Args)]
+pub struct QueueDeleteArgs {
+    #[command(flatten)]
+    pub queue: QueueOnlyArgs,
+    /// Really delete it
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// `queue prune`.
+#[derive(Debug, Args)]
+pub struct QueuePruneArgs {
+    #[command(flatten)]
+    pub queue: QueueOnlyArgs,
+    /// Only tasks that were finished at least this long ago
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = values::duration)]
+    pub older_than: Duration,
+}
+
+/// `cleanup`.
+#[derive(Debug, Args)]
+pub struct CleanupArgs {
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Print what would be removed, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// The demo's own folder
+    #[arg(long, value_name = "PATH", default_value = "./tapemill-demo")]
+    pub folder: PathBuf,
+}
+
+/// `config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Every setting, its value and where it came from
+    Show(Box<ConfigShowArgs>),
+}
+
+/// `config show` takes every setting there is.
+#[derive(Debug, Args)]
+pub struct ConfigShowArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// End when nothing is pending or leased (worker)
+    #[arg(long, env = "TAPEMILL_EXIT_WHEN_DRAINED", help_heading = "Work")]
+    pub exit_when_drained: bool,
+}
+
+fn decimal(text: &str) -> Result<Decimal, String> {
+    Decimal::parse(text.as_bytes())
+        .ok_or_else(|| "write a decimal of at most 12 places, such as 50000".to_owned())
+}
+
+/// A lease shorter than its heartbeats can be sent, or longer than anyone waits for a dead worker, is a mistake.
+fn lease(text: &str) -> Result<Duration, String> {
+    let lease = values::duration(text).map_err(|error| error.to_string())?;
+    if (Duration::from_millis(500)..=Duration::from_secs(86_400)).contains(&lease) {
+        Ok(lease)
+    } else {
+        Err("a lease is between 500ms and 1d".to_owned())
+    }
+}

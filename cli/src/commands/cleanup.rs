@@ -1,0 +1,42 @@
+//! `cleanup`.
+
+use serde_json::json;
+use tapemill_lake::cleanup;
+
+use crate::args::CleanupArgs;
+use crate::context;
+use crate::failure::Failure;
+use crate::format;
+
+/// Removes what no one needs, or says what that would be.
+pub fn run(args: CleanupArgs, as_json: bool) -> Result<u8, Failure> {
+    let lake = context::lake(&args.output)?;
+    let planned = cleanup::plan(&lake)?;
+    let removed = if args.dry_run {
+        planned
+    } else {
+        cleanup::apply(&lake, &planned)?.removed
+    };
+    let bytes: u64 = removed.iter().map(|removal| removal.bytes).sum();
+    for removal in &removed {
+        if as_json {
+            println!(
+                "{}",
+                json!({"path": removal.path, "why": removal.why.to_string(), "bytes": removal.bytes})
+            );
+        } else {
+            println!("{}\t{}\t{}", removal.path, removal.bytes, removal.why);
+        }
+    }
+    let done = if args.dry_run {
+        "would remove"
+    } else {
+        "removed"
+    };
+    eprintln!(
+        "{done} {} ({})",
+        format::plural(removed.len() as u64, "item"),
+        format::bytes(bytes)
+    );
+    Ok(tapemill_runtime::exit::DONE)
+}

@@ -1,0 +1,29 @@
+//! `config show`.
+
+use serde_json::json;
+
+use crate::format;
+use crate::settings::{Parsed, shown};
+
+/// Every setting, its value and where it came from.
+pub fn show(parsed: &Parsed, as_json: bool) -> u8 {
+    let settings = shown(parsed);
+    if as_json {
+        for setting in settings {
+            println!(
+                "{}",
+                json!({"name": setting.name, "value": setting.value, "origin": setting.origin})
+            );
+        }
+    } else {
+        let rows: Vec<_> = settings
+            .into_iter()
+            .map(|setting| vec![setting.name, setting.value, setting.origin])
+            .collect();
+        print!(
+            "{}",
+            format::table(&["setting", "value", "from"], &rows, &[])
+        );
+    }
+    tapemill_runtime::exit::DONE
+}

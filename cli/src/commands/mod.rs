@@ -1,0 +1,12 @@
+//! One file per command.
+
+pub mod cleanup;
+pub mod config;
+pub mod demo;
+pub mod fetch;
+pub mod plan;
+pub mod queue;
+pub mod run;
+pub mod status;
+pub mod tasks;
+pub mod worker;

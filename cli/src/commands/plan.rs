@@ -1,0 +1,89 @@
+//! `plan`.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tapemill_archive::Brake;
+use tapemill_coordinator::{Enqueuer, Survey, survey};
+use tapemill_runtime::exit;
+
+use crate::args::PlanArgs;
+use crate::context;
+use crate::failure::Failure;
+use crate::format;
+
+/// Lists the archive and enqueues one task per file; or only prints what there is.
+pub async fn run(args: PlanArgs, as_json: bool) -> Result<u8, Failure> {
+    let selection = context::selection(&args.selection)?;
+    let source = context::source(&args.source, &Arc::new(Brake::new()))?;
+    let output = context::output(&args.output, &args.shape)?;
+    // A queue that cannot be opened should not cost the time of a listing.
+    let queue = if args.dry_run {
+        None
+    } else {
+        Some(context::queue(&args.queue, &args.output)?)
+    };
+    let found = survey(&source, &selection, context::asking(&args.asking)).await?;
+    let Some(queue) = queue else {
+        print_survey(&found, as_json);
+        return Ok(exit::DONE);
+    };
+    let enqueuer = Enqueuer {
+        queue,
+        source,
+        output,
+        force: args.force,
+    };
+    let planned = enqueuer.enqueue(&selection, &found).await?;
+    let (tasks, enqueued) = (planned.tasks.len() as u64, planned.enqueued);
+    if as_json {
+        println!(
+            "{}",
+            json!({
+                "tasks": tasks, "bytes": planned.bytes, "created": enqueued.created, "reopened": enqueued.reopened,
+                "finished": planned.finished, "replaced": enqueued.replaced, "holes": found.holes.len(),
+            })
+        );
+    } else {
+        println!(
+            "{}, {}: {} new, {} again, {} finished, {}",
+            format::plural(tasks, "task"),
+            format::bytes(planned.bytes),
+            enqueued.created,
+            enqueued.reopened,
+            planned.finished,
+            format::plural(found.holes.len() as u64, "hole"),
+        );
+    }
+    Ok(exit::DONE)
+}
+
+fn print_survey(found: &Survey, as_json: bool) {
+    let bytes: u64 = found.archives.iter().map(|(_, bytes)| bytes).sum();
+    for (name, bytes) in &found.archives {
+        if as_json {
+            println!(
+                "{}",
+                json!({"task": name.task_id(), "key": name.key(), "bytes": bytes})
+            );
+        } else {
+            println!("{}\t{bytes}", name.key());
+        }
+    }
+    for hole in &found.holes {
+        if as_json {
+            println!(
+                "{}",
+                json!({"task": hole.task_id(), "key": hole.key(), "hole": true})
+            );
+        } else {
+            println!("{}\thole", hole.key());
+        }
+    }
+    eprintln!(
+        "{}, {}, {}",
+        format::plural(found.archives.len() as u64, "archive"),
+        format::bytes(bytes),
+        format::plural(found.holes.len() as u64, "hole"),
+    );
+}

@@ -1,0 +1,88 @@
+//! `queue pause`, `resume`, `list`, `delete`, `prune`.
+
+use serde_json::json;
+use tapemill_runtime::exit;
+
+use crate::args::{QueueCommand, QueueOnlyArgs};
+use crate::context;
+use crate::failure::Failure;
+use crate::format;
+
+/// Runs one of the five.
+pub async fn run(command: QueueCommand, as_json: bool) -> Result<u8, Failure> {
+    match command {
+        QueueCommand::Pause(args) => pause(&args, true, as_json).await,
+        QueueCommand::Resume(args) => pause(&args, false, as_json).await,
+        QueueCommand::List(args) => list(&args, as_json).await,
+        QueueCommand::Delete(args) => {
+            let url = context::queue_url(&args.queue.queue, &args.queue.output);
+            if !args.yes {
+                return Err(Failure::usage(format!(
+                    "this forgets every task of {url}; say --yes if that is meant"
+                )));
+            }
+            let queue = context::existing_queue(&args.queue.queue, &args.queue.output)?;
+            queue.clear().await?;
+            say(
+                as_json,
+                json!({"deleted": url}),
+                &format!("deleted the tasks and settings of {url}"),
+            );
+            Ok(exit::DONE)
+        }
+        QueueCommand::Prune(args) => {
+            let queue = context::existing_queue(&args.queue.queue, &args.queue.output)?;
+            let pruned = queue.prune(args.older_than).await?;
+            say(
+                as_json,
+                json!({"pruned": pruned}),
+                &format!("forgot {}", format::plural(pruned, "finished task")),
+            );
+            Ok(exit::DONE)
+        }
+    }
+}
+
+async fn pause(args: &QueueOnlyArgs, paused: bool, as_json: bool) -> Result<u8, Failure> {
+    context::existing_queue(&args.queue, &args.output)?
+        .pause(paused)
+        .await?;
+    say(
+        as_json,
+        json!({"paused": paused}),
+        if paused { "paused" } else { "resumed" },
+    );
+    Ok(exit::DONE)
+}
+
+async fn list(args: &QueueOnlyArgs, as_json: bool) -> Result<u8, Failure> {
+    let queue = context::existing_queue(&args.queue, &args.output)?;
+    let url = context::queue_url(&args.queue, &args.output);
+    let stats = queue.stats().await?;
+    let settings = queue.settings().await?.unwrap_or_default();
+    let [pending, leased, done, missing, dead] = stats.totals().map(|count| count.tasks);
+    let value = json!({
+        "queue": url, "paused": stats.paused, "pending": pending, "leased": leased, "done": done,
+        "missing": missing, "dead": dead, "bytes": stats.store_bytes, "settings": settings,
+    });
+    let settings: Vec<String> = settings
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let text = format!(
+        "{url}{}: {pending} pending, {leased} leased, {done} done, {missing} missing, {dead} dead; {}; {}",
+        if stats.paused { " (paused)" } else { "" },
+        format::bytes(stats.store_bytes),
+        settings.join(" ")
+    );
+    say(as_json, value, &text);
+    Ok(exit::DONE)
+}
+
+fn say(as_json: bool, value: serde_json::Value, text: &str) {
+    if as_json {
+        println!("{value}");
+    } else {
+        println!("{text}");
+    }
+}

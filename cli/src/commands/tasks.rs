@@ -1,0 +1,223 @@
+//! `tasks list`, `show`, `retry`, `cancel`.
+
+use serde_json::{Value, json};
+use tapemill_queue::{Queue, TaskFilter, TaskId, TaskRecord};
+use tapemill_runtime::exit;
+
+use crate::args::{TasksArgs, TasksCommand};
+use crate::context;
+use crate::failure::Failure;
+use crate::format;
+
+/// Tasks read or changed at a time.
+const CHUNK: usize = 500;
+
+/// Runs one of the four.
+pub async fn run(command: TasksCommand, as_json: bool) -> Result<u8, Failure> {
+    match command {
+        TasksCommand::List(args) => list(&args, as_json, false).await,
+        TasksCommand::Show(args) => list(&args, as_json, true).await,
+        TasksCommand::Retry(args) => change(&args, as_json, "retried").await,
+        TasksCommand::Cancel(args) => change(&args, as_json, "cancelled").await,
+    }
+}
+
+async fn list(args: &TasksArgs, as_json: bool, with_history: bool) -> Result<u8, Failure> {
+    if with_history && args.ids.is_empty() && !is_filtered(args) {
+        return Err(Failure::usage(
+            "tasks show needs an ID, or a filter such as --state dead",
+        ));
+    }
+    let queue = context::existing_queue(&args.queue, &args.output)?;
+    let mut left = args.limit.unwrap_or(usize::MAX);
+    let mut tasks = Tasks::new(args);
+    while left > 0
+        && let Some(page) = tasks.next(&*queue).await?
+    {
+        for task in page.into_iter().take(left) {
+            left -= 1;
+            if as_json {
+                println!("{}", as_value(&task, with_history));
+            } else if with_history {
+                print!("{}", as_story(&task));
+            } else {
+                println!("{}", as_line(&task));
+            }
+        }
+    }
+    Ok(exit::DONE)
+}
+
+async fn change(args: &TasksArgs, as_json: bool, done: &str) -> Result<u8, Failure> {
+    if args.ids.is_empty() && !is_filtered(args) {
+        return Err(Failure::usage(
+            "name tasks by ID, or by a filter such as --state dead",
+        ));
+    }
+    let queue = context::existing_queue(&args.queue, &args.output)?;
+    let mut tasks = Tasks::new(args);
+    let mut left = args.limit.unwrap_or(usize::MAX);
+    let mut changed = 0;
+    while left > 0
+        && let Some(page) = tasks.next(&*queue).await?
+    {
+        let ids: Vec<TaskId> = page.into_iter().take(left).map(|task| task.id).collect();
+        left -= ids.len();
+        changed += match done {
+            "retried" => queue.retry(&ids).await?,
+            _ => queue.cancel(&ids).await?,
+        };
+    }
+    if as_json {
+        println!("{}", json!({ done: changed }));
+    } else {
+        println!("{} {done}", format::plural(changed, "task"));
+    }
+    Ok(exit::DONE)
+}
+
+fn is_filtered(args: &TasksArgs) -> bool {
+    args.state.is_some() || args.dataset.is_some() || args.prefix.is_some()
+}
+
+/// The tasks that arguments name, page by page: by id in their order, else by filter.
+struct Tasks<'a> {
+    args: &'a TasksArgs,
+    cursor: Option<String>,
+    from: usize,
+    ended: bool,
+}
+
+impl<'a> Tasks<'a> {
+    fn new(args: &'a TasksArgs) -> Self {
+        Self {
+            args,
+            cursor: None,
+            from: 0,
+            ended: false,
+        }
+    }
+
+    async fn next(&mut self, queue: &dyn Queue) -> Result<Option<Vec<TaskRecord>>, Failure> {
+        if self.ended {
+            return Ok(None);
+        }
+        if !self.args.ids.is_empty() {
+            return self.by_id(queue).await;
+        }
+        let filter = TaskFilter {
+            state: self.args.state,
+            dataset: self.args.dataset.clone(),
+            id_prefix: self.args.prefix.clone(),
+        };
+        let page = queue.list(&filter, self.cursor.take(), CHUNK).await?;
+        self.ended = page.next.is_none();
+        self.cursor = page.next;
+        Ok(Some(page.tasks))
+    }
+
+    async fn by_id(&mut self, queue: &dyn Queue) -> Result<Option<Vec<TaskRecord>>, Failure> {
+        let ids: Vec<TaskId> = self
+            .args
+            .ids
+            .iter()
+            .skip(self.from)
+            .take(CHUNK)
+            .map(|id| TaskId::new(id.clone()))
+            .collect();
+        self.from += ids.len();
+        self.ended = self.from >= self.args.ids.len();
+        let mut tasks = Vec::new();
+        for (id, task) in ids.iter().zip(queue.get(&ids).await?) {
+            let unknown = || anyhow::anyhow!("there is no task {id}: see `tapemill tasks list`");
+            let task = task.ok_or_else(|| Failure::failed(unknown()))?;
+            // An id that a filter excludes is not meant.
+            let fits = self.args.state.is_none_or(|state| task.state == state)
+                && self
+                    .args
+                    .dataset
+                    .as_ref()
+                    .is_none_or(|dataset| task.dataset == *dataset);
+            if fits {
+                tasks.push(task);
+            }
+        }
+        Ok(Some(tasks))
+    }
+}
+
+/// One object a line, as other programs read it.
+fn as_value(task: &TaskRecord, whole: bool) -> Value {
+    let mut value = json!({
+        "id": task.id,
+        "state": task.state,
+        "attempts": task.attempts,
+        "expiries": task.expiries,
+        "reason": task.reason,
+        "history": task.history,
+    });
+    if whole {
+        value["dataset"] = json!(task.dataset);
+        value["generation"] = json!(task.generation);
+        value["message"] = json!(task.message);
+        value["bytes"] = json!(task.bytes);
+        value["worker"] = json!(task.worker);
+        value["not_before"] = json!(task.not_before_ms.map(time));
+        value["summary"] = task
+            .summary
+            .as_deref()
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default();
+    }
+    value
+}
+
+fn as_line(task: &TaskRecord) -> String {
+    let mut line = format!("{}\t{}\t{} attempts", task.state, task.id, task.attempts);
+    if let Some(reason) = &task.reason {
+        line.push_str(&format!("\t{reason}"));
+    }
+    line
+}
+
+fn as_story(task: &TaskRecord) -> String {
+    let mut text = format!(
+        "{}\n  state       {}\n  attempts    {}, expired leases {}, generation {}\n  archive     {}\n",
+        task.id,
+        task.state,
+        task.attempts,
+        task.expiries,
+        task.generation,
+        format::bytes(task.bytes)
+    );
+    if let Some(time_ms) = task.not_before_ms {
+        text.push_str(&format!("  not before  {}\n", time(time_ms)));
+    }
+    if let Some(worker) = &task.worker {
+        text.push_str(&format!("  worker      {worker}\n"));
+    }
+    if let (Some(reason), message) = (&task.reason, task.message.as_deref().unwrap_or_default()) {
+        text.push_str(&format!("  reason      {reason}: {message}\n"));
+    }
+    if let Some(summary) = task.summary.as_deref().filter(|summary| summary.len() > 2) {
+        text.push_str(&format!("  summary     {summary}\n"));
+    }
+    for attempt in &task.history {
+        text.push_str(&format!(
+            "  {} to {}  generation {} {} by {}: {}: {}\n",
+            time(attempt.started_ms),
+            time(attempt.ended_ms),
+            attempt.generation,
+            attempt.outcome.as_str(),
+            attempt.worker,
+            attempt.reason,
+            attempt.message
+        ));
+    }
+    text
+}
+
+fn time(milliseconds: i64) -> String {
+    jiff::Timestamp::from_millisecond(milliseconds)
+        .map_or_else(|_| milliseconds.to_string(), |time| time.to_string())
+}

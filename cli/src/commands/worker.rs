@@ -1,0 +1,58 @@
+//! `worker`.
+
+use std::sync::Arc;
+
+use tapemill_archive::Brake;
+use tapemill_runtime::{Shutdown, exit};
+use tapemill_worker::{Board, Scope, Worker};
+use tokio_util::sync::CancellationToken;
+
+use crate::args::WorkerArgs;
+use crate::context;
+use crate::failure::Failure;
+use crate::format;
+use crate::progress::{Goal, Terminal};
+
+/// Claims and mills until told to stop, or until the queue is drained.
+pub async fn run(
+    args: WorkerArgs,
+    terminal: &Terminal,
+    shutdown: &Shutdown,
+) -> Result<u8, Failure> {
+    let brake = Arc::new(Brake::new());
+    let source = context::source(&args.source, &brake)?;
+    let output = context::output(&args.output, &args.shape)?;
+    let queue = context::queue(&args.queue, &args.output)?;
+    queue.fix_settings(&output.fixed_settings()).await?;
+
+    let board = Arc::new(Board::default());
+    let shown = CancellationToken::new();
+    let watch = terminal.watch(board.clone(), Goal::default(), shown.clone());
+    let worker = Worker {
+        queue,
+        workshop: context::workshop(source, brake, output, args.work.keep_zip),
+        id: context::worker_id(&args.work),
+        tasks: context::tasks_at_once(args.work.workers),
+        lease: args.work.lease,
+        grace: args.work.grace,
+        scope: Scope::Everything {
+            exit_when_drained: args.exit_when_drained,
+        },
+        board: board.clone(),
+        draining: shutdown.draining().clone(),
+    };
+    let stopped = worker.run().await;
+    shown.cancel();
+    watch.ended().await;
+    stopped?;
+    let finished = board.finished();
+    terminal.say(&format!(
+        "{} done, {} missing, {} dead; milled {} rows of {}",
+        finished.done,
+        finished.missing,
+        finished.dead,
+        format::count(finished.rows as f64),
+        format::bytes(finished.bytes)
+    ));
+    Ok(exit::DONE)
+}

@@ -1,0 +1,222 @@
+//! From arguments to the things commands work with.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tapemill_archive::{Brake, DirSource, HttpOptions, HttpSource, RetryPolicy, Source};
+use tapemill_coordinator::{Asking, PRIORITY_SYMBOLS, Selection, Symbols};
+use tapemill_lake::{Lake, Output};
+use tapemill_market::{Data, DateRange, Symbol, Thresholds};
+use tapemill_queue::{Budgets, Queue, SqliteQueue, WorkerId, sqlite};
+use tapemill_runtime::{Stages, cores};
+use tapemill_worker::Workshop;
+
+use crate::args::{
+    AskingArgs, OutputArgs, QueueArgs, SelectionArgs, ShapeArgs, SourceArgs, WorkArgs,
+};
+use crate::failure::Failure;
+
+/// A symbols file is at most this large: every symbol there ever was, many times over.
+const LARGEST_SYMBOLS_FILE: u64 = 16 << 20;
+
+/// The selection; `--symbols` is required, unless only the priority symbols are wanted.
+pub fn selection(args: &SelectionArgs) -> Result<Selection, Failure> {
+    let today = jiff::Timestamp::now()
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .date();
+    let range = DateRange::parse(
+        args.start.as_deref(),
+        args.end.as_deref(),
+        args.months.as_deref(),
+        today,
+    )?;
+    let priority = match &args.priority {
+        None => PRIORITY_SYMBOLS
+            .iter()
+            .map(|name| Symbol::exact(name))
+            .collect::<Result<_, _>>()?,
+        Some(text) => match symbols(text)? {
+            Symbols::These(symbols) => symbols,
+            Symbols::All => {
+                return Err(Failure::usage("--priority takes a list or @FILE, not all"));
+            }
+        },
+    };
+    let symbols = match (&args.symbols, args.priority_only) {
+        (None, false) => {
+            return Err(Failure::usage(
+                "--symbols is missing: give a list such as BTCUSDT,ETHUSDT, @FILE, or all",
+            ));
+        }
+        (None, true) => Symbols::These(priority.clone()),
+        (Some(text), false) => symbols(text)?,
+        (Some(text), true) => match symbols(text)? {
+            Symbols::All => Symbols::These(priority.clone()),
+            Symbols::These(symbols) => {
+                let both: Vec<_> = symbols
+                    .into_iter()
+                    .filter(|symbol| priority.contains(symbol))
+                    .collect();
+                if both.is_empty() {
+                    return Err(Failure::usage("--priority-only leaves none of --symbols"));
+                }
+                Symbols::These(both)
+            }
+        },
+    };
+    Ok(Selection {
+        market: args.market,
+        data: Data::parse_list(&args.data)?,
+        symbols,
+        range,
+        priority,
+    })
+}
+
+fn symbols(text: &str) -> Result<Symbols, Failure> {
+    let Some(path) = text.strip_prefix('@') else {
+        return Ok(Symbols::parse(text)?);
+    };
+    let size = std::fs::metadata(path).map(|meta| meta.len());
+    let read = size.and_then(|size| match size {
+        0..=LARGEST_SYMBOLS_FILE => std::fs::read_to_string(path),
+        _ => Err(std::io::ErrorKind::FileTooLarge.into()),
+    });
+    let text = read
+        .map_err(|error| Failure::usage(format!("cannot read the symbols file {path}: {error}")))?;
+    Symbols::parse_file(&text).map_err(|error| Failure::usage(format!("{path}: {error}")))
+}
+
+/// How the archive is asked.
+pub fn asking(args: &AskingArgs) -> Asking {
+    match args.no_listing {
+        false => Asking::Listing,
+        true => Asking::Probing {
+            today: jiff::Timestamp::now()
+                .to_zoned(jiff::tz::TimeZone::UTC)
+                .date(),
+        },
+    }
+}
+
+/// The source: a mirror when it is a URL, else a folder.
+pub fn source(args: &SourceArgs, brake: &Arc<Brake>) -> Result<Arc<dyn Source>, Failure> {
+    if args.source.contains("://") {
+        let mut options = HttpOptions::new(args.source.clone(), brake.clone());
+        options.listing.clone_from(&args.listing);
+        return Ok(Arc::new(HttpSource::new(options)?));
+    }
+    if args.listing.is_some() {
+        return Err(Failure::usage(
+            "--listing goes with a --source URL; a folder is listed by itself",
+        ));
+    }
+    Ok(Arc::new(DirSource::new(&args.source)?))
+}
+
+/// The output.
+pub fn output(output: &OutputArgs, shape: &ShapeArgs) -> Result<Output, Failure> {
+    let thresholds = Thresholds {
+        whale_quote: shape.whale_quote,
+        retail_quote: shape.retail_quote,
+    };
+    Ok(Output {
+        lake: lake(output)?,
+        layout: shape.layout,
+        thresholds,
+    })
+}
+
+/// The output folder alone.
+pub fn lake(args: &OutputArgs) -> Result<Lake, Failure> {
+    if args.output.to_string_lossy().contains("://") {
+        return Err(Failure::usage(format!(
+            "--output {} is not a folder of this machine",
+            args.output.display()
+        )));
+    }
+    if args.output.is_file() {
+        return Err(Failure::usage(format!(
+            "--output {} is a file; name a folder",
+            args.output.display()
+        )));
+    }
+    Ok(Lake::local(&args.output))
+}
+
+/// The queue, made when it is not there.
+pub fn queue(args: &QueueArgs, output: &OutputArgs) -> Result<Arc<dyn Queue>, Failure> {
+    let path = queue_path(args, output)?;
+    let budgets = Budgets {
+        attempts: args.attempts,
+        expiries: args.expiries,
+    };
+    Ok(Arc::new(SqliteQueue::open(
+        path,
+        sqlite::Options {
+            budgets,
+            ..Default::default()
+        },
+    )?))
+}
+
+/// The queue, which must be there: looking at a queue never makes one.
+pub fn existing_queue(args: &QueueArgs, output: &OutputArgs) -> Result<Arc<dyn Queue>, Failure> {
+    let path = queue_path(args, output)?;
+    if !path.exists() {
+        let hint = "name it with --queue or --output, or make one with `tapemill plan` or `run`";
+        return Err(Failure::failed(anyhow::anyhow!(
+            "there is no queue at {}: {hint}",
+            path.display()
+        )));
+    }
+    queue(args, output)
+}
+
+/// The queue as a URL, for messages.
+pub fn queue_url(args: &QueueArgs, output: &OutputArgs) -> String {
+    args.queue
+        .clone()
+        .unwrap_or_else(|| format!("sqlite:{}", output.output.join("queue.db").display()))
+}
+
+fn queue_path(args: &QueueArgs, output: &OutputArgs) -> Result<std::path::PathBuf, Failure> {
+    match &args.queue {
+        None => Ok(output.output.join("queue.db")),
+        Some(url) => sqlite::parse_url(url).map_err(|error| Failure::usage(error.to_string())),
+    }
+}
+
+/// What attempts need.
+pub fn workshop(
+    source: Arc<dyn Source>,
+    brake: Arc<Brake>,
+    output: Output,
+    keep_zip: bool,
+) -> Workshop {
+    Workshop {
+        source,
+        brake,
+        policy: RetryPolicy::default(),
+        output,
+        keep_zip,
+        stages: Arc::new(Stages::new()),
+    }
+}
+
+/// Tasks at once: the cores, and at least two, so that the network is never idle while one task computes.
+pub fn tasks_at_once(workers: Option<u16>) -> usize {
+    workers.map_or_else(|| cores().max(2), usize::from)
+}
+
+/// A fresh worker's name.
+pub fn worker_id(args: &WorkArgs) -> WorkerId {
+    args.name
+        .as_deref()
+        .map_or_else(WorkerId::fresh, WorkerId::named)
+}
+
+/// A path for people.
+pub fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,4 @@
+-- The task a lease is on, while it is held. ?1 id  ?2 generation
+SELECT task.seq, task.attempts, task.expiries, lease.worker, lease.started_ms
+FROM task JOIN lease USING (seq)
+WHERE task.id = ?1 AND task.generation = ?2 AND task.state = 1

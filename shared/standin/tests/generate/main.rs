@@ -1,0 +1,5 @@
+//! Generated archives, judged by readers that share no code with the generator.
+
+mod packing;
+mod reference;
+mod trades;
