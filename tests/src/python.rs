@@ -1,0 +1,63 @@
+//! Independent readers: the slow reference, and the libraries people use.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The Python with polars, DuckDB, pandas and pyarrow that the test command installs.
+pub struct Python(PathBuf);
+
+impl Python {
+    /// `TEST_PYTHON`, else the environment that `scripts/test` makes, else the machine's own.
+    pub fn new() -> Self {
+        if let Some(named) = std::env::var_os("TEST_PYTHON") {
+            return Self(named.into());
+        }
+        let made = workspace().join(".venv/bin/python");
+        Self(if made.exists() {
+            made
+        } else {
+            "python3".into()
+        })
+    }
+
+    /// Runs a script and returns what it printed; fails with all it said when it fails.
+    #[track_caller]
+    pub fn run(&self, arguments: &[&str]) -> String {
+        let output = Command::new(&self.0)
+            .args(arguments)
+            .output()
+            .expect("python starts");
+        let (stdout, stderr) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        assert!(
+            output.status.success(),
+            "{} {arguments:?} failed; scripts/test installs what the tests need\n{stdout}\n{stderr}",
+            self.0.display()
+        );
+        stdout.into_owned()
+    }
+}
+
+impl Default for Python {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Where `reference.py` and `compare.py` lie.
+pub fn reference_folder() -> PathBuf {
+    workspace().join("tests/reference")
+}
+
+/// Rows whose results were worked out by hand.
+pub fn golden_folder() -> PathBuf {
+    reference_folder().join("golden")
+}
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests lie in the workspace")
+}
