@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use roaring::RoaringTreemap;
 
-use crate::agg_trade::{self, AggTrade};
+use crate::agg_trade::{self, AggTrade, FAST_ROOM, RowBefore};
 use crate::cells;
 use crate::error::CellError;
 use crate::ids::{IdSet, TooScattered};
-use crate::lines::Lines;
+use crate::lines::{Lines, ReadRow};
 use crate::minute::{Minute, MinuteTable, Thresholds};
 use crate::quality::Quality;
 use crate::{Market, Period, RowError, Symbol};
@@ -36,6 +36,7 @@ struct Rows {
     repeats: Option<Repeats>,
     first_ts: i64,
     last_ts: i64,
+    before: RowBefore,
 }
 
 /// The ids that a file shows more than once.
@@ -86,6 +87,7 @@ impl AggTradesMill {
                 repeats: None,
                 first_ts: i64::MAX,
                 last_ts: i64::MIN,
+                before: RowBefore::default(),
             },
         }
     }
@@ -113,7 +115,7 @@ impl AggTradesMill {
     /// Names the line and column of a row that does not parse.
     pub fn feed(&mut self, chunk: &[u8]) -> Result<(), RowError> {
         let Self { lines, rows } = self;
-        lines.feed(chunk, &mut |number, line| rows.row(number, line))
+        lines.feed(chunk, rows)
     }
 
     /// Rows read so far.
@@ -128,7 +130,7 @@ impl AggTradesMill {
     /// As [`AggTradesMill::feed`], for a last line without an end.
     pub fn finish(mut self) -> Result<Milled, RowError> {
         let Self { lines, rows } = &mut self;
-        lines.finish(&mut |number, line| rows.row(number, line))?;
+        lines.finish(rows)?;
         let Rows {
             ids,
             table,
@@ -137,6 +139,7 @@ impl AggTradesMill {
             repeats,
             first_ts,
             last_ts,
+            before: _,
         } = self.rows;
         if repeats.is_none() && !found.is_empty() {
             return Ok(Milled::Again(RepeatedIds(found)));
@@ -154,13 +157,27 @@ impl AggTradesMill {
     }
 }
 
-impl Rows {
-    #[inline]
-    fn row(&mut self, number: u64, line: &[u8]) -> Result<(), CellError> {
+impl ReadRow for Rows {
+    #[inline(always)]
+    fn plain(&mut self, bytes: &[u8; FAST_ROOM]) -> Result<usize, CellError> {
+        let Some((trade, read)) = AggTrade::parse_plain(bytes, &mut self.before) else {
+            return Ok(0);
+        };
+        self.trade(&trade)?;
+        Ok(read)
+    }
+
+    fn line(&mut self, number: u64, line: &[u8]) -> Result<(), CellError> {
         if number == 1 && cells::is_header(line) {
             return cells::check_header(line, agg_trade::COLUMNS);
         }
-        let trade = AggTrade::parse(line)?;
+        self.trade(&AggTrade::parse(line)?)
+    }
+}
+
+impl Rows {
+    #[inline(always)]
+    fn trade(&mut self, trade: &AggTrade) -> Result<(), CellError> {
         self.quality.rows += 1;
         if self.ids.highest().is_some_and(|highest| trade.id < highest) {
             self.quality.unordered += 1;
@@ -170,7 +187,7 @@ impl Rows {
             .insert(trade.id)
             .map_err(|TooScattered| scattered(trade.id))?;
         if !new {
-            return self.repeated(&trade);
+            return self.repeated(trade);
         }
         if let Some(repeats) = &mut self.repeats
             && repeats.ids.contains(trade.id)
@@ -187,7 +204,7 @@ impl Rows {
         }
         self.first_ts = self.first_ts.min(trade.time_us);
         self.last_ts = self.last_ts.max(trade.time_us);
-        self.table.add(&trade)
+        self.table.add(trade)
     }
 
     #[cold]

@@ -1,10 +1,11 @@
 //! A whole klines CSV, chunk by chunk, into sorted bars of unique times.
 
+use crate::agg_trade::FAST_ROOM;
 use crate::cells;
 use crate::error::CellError;
 use crate::interval::Interval;
 use crate::kline::{self, Kline};
-use crate::lines::Lines;
+use crate::lines::{Lines, ReadRow};
 use crate::quality::Quality;
 use crate::{Period, RowError};
 
@@ -83,7 +84,7 @@ impl KlinesMill {
     /// Names the line and column of a row that does not parse.
     pub fn feed(&mut self, chunk: &[u8]) -> Result<(), RowError> {
         let Self { lines, rows } = self;
-        lines.feed(chunk, &mut |number, line| rows.row(number, line))
+        lines.feed(chunk, rows)
     }
 
     /// Rows read so far.
@@ -111,7 +112,7 @@ impl KlinesMill {
     /// As [`KlinesMill::feed`], for a last line without an end.
     pub fn finish(mut self) -> Result<MilledKlines, RowError> {
         let Self { lines, rows } = &mut self;
-        lines.finish(&mut |number, line| rows.row(number, line))?;
+        lines.finish(rows)?;
         if rows.torn {
             return Ok(MilledKlines::Again);
         }
@@ -125,11 +126,21 @@ impl KlinesMill {
     }
 }
 
-impl Rows {
-    fn row(&mut self, number: u64, line: &[u8]) -> Result<(), CellError> {
+impl ReadRow for Rows {
+    fn plain(&mut self, _bytes: &[u8; FAST_ROOM]) -> Result<usize, CellError> {
+        Ok(0)
+    }
+
+    fn line(&mut self, number: u64, line: &[u8]) -> Result<(), CellError> {
         if number == 1 && cells::is_header(line) {
             return cells::check_header(line, kline::COLUMNS);
         }
+        self.row(line)
+    }
+}
+
+impl Rows {
+    fn row(&mut self, line: &[u8]) -> Result<(), CellError> {
         let bar = Kline::parse(line)?;
         self.quality.rows += 1;
         if self.torn {

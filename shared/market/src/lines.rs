@@ -1,10 +1,21 @@
 //! Cuts a stream of chunks into lines.
 
 use crate::RowError;
+use crate::agg_trade::FAST_ROOM;
 use crate::error::CellError;
 
 /// No row of any archive is longer; a longer one is no CSV.
 const LONGEST_LINE: usize = 4096;
+
+/// What reads the lines.
+pub(crate) trait ReadRow {
+    /// Reads the line at the beginning of `bytes` if it is of the common form, and tells where its `\n` is; 0 if it is
+    /// not of that form. Never asked for the first line.
+    fn plain(&mut self, bytes: &[u8; FAST_ROOM]) -> Result<usize, CellError>;
+
+    /// Reads any line, without its line end; the first is number 1.
+    fn line(&mut self, number: u64, line: &[u8]) -> Result<(), CellError>;
+}
 
 /// Gives whole lines out of chunks of any size; only an unfinished last line is kept between them.
 ///
@@ -17,12 +28,8 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// Passes each line that the chunk completes to `row`, with its number from 1.
-    pub fn feed(
-        &mut self,
-        chunk: &[u8],
-        row: &mut impl FnMut(u64, &[u8]) -> Result<(), CellError>,
-    ) -> Result<(), RowError> {
+    /// Passes each line that the chunk completes to the reader.
+    pub fn feed(&mut self, chunk: &[u8], rows: &mut impl ReadRow) -> Result<(), RowError> {
         let mut rest = chunk;
         if !self.tail.is_empty() {
             let end = memchr::memchr(b'\n', rest);
@@ -37,13 +44,29 @@ impl Lines {
             }
             let mut line = std::mem::take(&mut self.tail);
             line.pop();
-            let result = self.line(&line, row);
+            let result = self.line(&line, rows);
             line.clear();
             self.tail = line;
             result?;
         }
-        while let Some(at) = memchr::memchr(b'\n', rest) {
-            self.line(&rest[..at], row)?;
+        loop {
+            while let Some(room) = rest.first_chunk()
+                && self.number > 0
+                && !self.blank
+            {
+                let read = rows
+                    .plain(room)
+                    .map_err(|error| error.at(self.number + 1))?;
+                if read == 0 {
+                    break;
+                }
+                self.number += 1;
+                rest = &rest[read + 1..];
+            }
+            let Some(at) = memchr::memchr(b'\n', rest) else {
+                break;
+            };
+            self.line(&rest[..at], rows)?;
             rest = &rest[at + 1..];
         }
         if rest.len() > LONGEST_LINE {
@@ -54,23 +77,15 @@ impl Lines {
     }
 
     /// Passes a last line that had no line end.
-    pub fn finish(
-        &mut self,
-        row: &mut impl FnMut(u64, &[u8]) -> Result<(), CellError>,
-    ) -> Result<(), RowError> {
+    pub fn finish(&mut self, rows: &mut impl ReadRow) -> Result<(), RowError> {
         if self.tail.is_empty() {
             return Ok(());
         }
         let line = std::mem::take(&mut self.tail);
-        self.line(&line, row)
+        self.line(&line, rows)
     }
 
-    #[inline]
-    fn line(
-        &mut self,
-        line: &[u8],
-        row: &mut impl FnMut(u64, &[u8]) -> Result<(), CellError>,
-    ) -> Result<(), RowError> {
+    fn line(&mut self, line: &[u8], rows: &mut impl ReadRow) -> Result<(), RowError> {
         self.number += 1;
         let mut line = line.strip_suffix(b"\r").unwrap_or(line);
         if self.number == 1 {
@@ -81,12 +96,11 @@ impl Lines {
             return Ok(());
         }
         if self.blank {
-            return Err(
-                CellError::new("row", b"", "a row (only the end may hold blank lines)")
-                    .at(self.number - 1),
-            );
+            let blank = CellError::new("row", b"", "a row (only the end may hold blank lines)");
+            return Err(blank.at(self.number - 1));
         }
-        row(self.number, line).map_err(|error| error.at(self.number))
+        rows.line(self.number, line)
+            .map_err(|error| error.at(self.number))
     }
 }
 
@@ -99,27 +113,64 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn lines(chunks: &[&[u8]]) -> Result<Vec<String>, RowError> {
-        let mut found = Vec::new();
-        let mut row = |number: u64, line: &[u8]| {
-            found.push(format!("{number}:{}", String::from_utf8_lossy(line)));
+    /// Notes each line; one that begins with `a` counts as of the common form.
+    #[derive(Default)]
+    struct Notes(Vec<String>, usize);
+
+    impl ReadRow for Notes {
+        fn plain(&mut self, bytes: &[u8; FAST_ROOM]) -> Result<usize, CellError> {
+            let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(0);
+            if end == 0 || bytes[0] != b'a' || bytes[end - 1] == b'\r' {
+                return Ok(0);
+            }
+            self.1 += 1;
+            self.0
+                .push(String::from_utf8_lossy(&bytes[..end]).into_owned());
+            Ok(end)
+        }
+
+        fn line(&mut self, _number: u64, line: &[u8]) -> Result<(), CellError> {
+            self.0.push(String::from_utf8_lossy(line).into_owned());
             Ok(())
-        };
+        }
+    }
+
+    fn lines(chunks: &[&[u8]]) -> Result<Vec<String>, RowError> {
+        let mut notes = Notes::default();
         let mut lines = Lines::default();
         for chunk in chunks {
-            lines.feed(chunk, &mut row)?;
+            lines.feed(chunk, &mut notes)?;
         }
-        lines.finish(&mut row)?;
-        Ok(found)
+        lines.finish(&mut notes)?;
+        assert_eq!(
+            lines.number as usize,
+            notes.0.len() + usize::from(lines.blank) * (lines.number as usize - notes.0.len())
+        );
+        Ok(notes.0)
+    }
+
+    #[test]
+    fn the_fast_form_and_the_slow_one_take_turns() {
+        let text = "head\n".to_owned() + &"abc\nb\nabcd\r\n".repeat(100);
+        let mut notes = Notes::default();
+        let mut lines = Lines::default();
+        lines.feed(text.as_bytes(), &mut notes).unwrap();
+        let expected: Vec<&str> = text
+            .split_terminator('\n')
+            .map(|line| line.trim_end())
+            .collect();
+        assert_eq!(notes.0, expected);
+        assert!(notes.1 > 50, "{} lines went the fast way", notes.1);
+        assert_eq!(lines.number, 301);
     }
 
     #[test]
     fn line_ends_and_the_last_line_are_tolerated() {
         assert_eq!(
             lines(&[b"\xef\xbb\xbfa\r\nb\n", b"c"]).unwrap(),
-            ["1:a", "2:b", "3:c"]
+            ["a", "b", "c"]
         );
-        assert_eq!(lines(&[b"a\n\n\r\n"]).unwrap(), ["1:a"]);
+        assert_eq!(lines(&[b"a\n\n\r\n"]).unwrap(), ["a"]);
     }
 
     #[test]
@@ -139,7 +190,12 @@ mod tests {
         fn the_cuts_between_chunks_do_not_matter(text in "[ab\n]{0,40}".prop_filter("blank", |t| !t.contains("\n\n") && !t.starts_with('\n')), cut in 0usize..40) {
             let cut = cut.min(text.len());
             let (left, right) = text.as_bytes().split_at(cut);
+            let padding = "a\n".repeat(150);
+            let padded = [padding.as_bytes(), left, right, padding.as_bytes()];
             prop_assert_eq!(lines(&[left, right]).unwrap(), lines(&[text.as_bytes()]).unwrap());
+            if text.is_empty() || text.ends_with('\n') {
+                prop_assert_eq!(lines(&padded).unwrap(), lines(&[padded.concat().as_slice()]).unwrap());
+            }
         }
     }
 }
