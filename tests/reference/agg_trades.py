@@ -47,8 +47,7 @@ def aggregate(path, market, symbol, period):
         quality["unordered"] += trade_id < highest
         highest = max(highest, trade_id)
         if trade_id in seen:
-            quality["duplicates"] += 1
-            quality["contradictions"] += seen[trade_id] != trade
+            quality["duplicates" if seen[trade_id] == trade else "contradictions"] += 1
             continue
         seen[trade_id] = trade
         if quantity == 0:

@@ -87,6 +87,13 @@ def time_us(cell):
     return (moment - EPOCH) // timedelta(microseconds=1), 1000
 
 
+def first_of_month(time):
+    """The first microsecond of the month a time lies in."""
+    moment = EPOCH + timedelta(microseconds=time)
+    first = moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (first - EPOCH) // timedelta(microseconds=1)
+
+
 def bounds_us(period):
     """The first microsecond of a month or day, and the first after it."""
     parts = [int(part) for part in period.split("-")]

@@ -2,6 +2,7 @@
 
     compare.py PARQUET OUT.json [--table minutes|hours|klines] [--differences 10]
 
+OUT.json is what reference.py writes; its tables may also be lists of lines, as in golden/expected.json.
 Every value must be the same bit for bit; the columns derived from hourly sums may differ by 1e-12 of their size.
 The footer's `tapemill.quality` is compared too. Needs pyarrow. Prints the first differences and exits 1 on any.
 """
@@ -69,6 +70,8 @@ def differences(path, reference, table):
     """Yields one line per difference."""
     file = pq.read_table(path, partitioning=None)
     expected = reference[table or table_of(path, file.column_names)]
+    if isinstance(expected, list):
+        expected = {name: [line[name] for line in expected] for name in expected[0]}
     if expected and list(expected) != file.column_names:
         yield f"columns: found {file.column_names}, expected {list(expected)}"
     for name, wanted in expected.items():
@@ -87,10 +90,10 @@ def differences(path, reference, table):
     if footer is None:
         yield "the footer has no tapemill.quality"
         return
-    quality = json.loads(footer)
-    for name, wanted in reference["quality"].items():
-        if quality.get(name) != wanted:
-            yield f"quality {name}: found {quality.get(name)}, expected {wanted}"
+    quality, wanted = json.loads(footer), reference["quality"]
+    for name in [*wanted, *(quality.keys() - wanted.keys())]:
+        if quality.get(name) != wanted.get(name):
+            yield f"quality {name}: found {quality.get(name)}, expected {wanted.get(name)}"
 
 
 def shown(value):

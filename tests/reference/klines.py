@@ -2,7 +2,7 @@
 
 import math
 
-from archive import DAY_US, HOUR_US, MINUTE_US, Corrupt, bounds_us, exact, integer, rows, time_us
+from archive import DAY_US, DECIMAL, HOUR_US, MINUTE_US, Corrupt, bounds_us, first_of_month, integer, rows, time_us
 
 LENGTHS = {"s": 1_000_000, "m": MINUTE_US, "h": HOUR_US, "d": DAY_US, "w": 7 * DAY_US}
 PRICES = ["open", "high", "low", "close"]
@@ -26,7 +26,8 @@ def aggregate(path, market, symbol, period, interval):
         if len(cells) != 12:
             raise Corrupt(f"expected 12 cells, found {cells}")
         for cell in cells[1:6] + cells[7:8] + cells[9:12]:
-            exact(cell)
+            if not DECIMAL.match(cell):
+                raise Corrupt(f"{cell!r} is not a number")
         open_time, tick = time_us(cells[0])
         bar = {
             "symbol": symbol,
@@ -43,8 +44,7 @@ def aggregate(path, market, symbol, period, interval):
         quality["unordered"] += latest is not None and open_time < latest
         latest = open_time if latest is None else max(latest, open_time)
         if open_time in bars:
-            quality["duplicates"] += 1
-            quality["contradictions"] += bars[open_time] != bar
+            quality["duplicates" if bars[open_time] == bar else "contradictions"] += 1
         elif not start <= open_time < end:
             quality["out_of_period"] += 1
             continue
@@ -56,18 +56,29 @@ def aggregate(path, market, symbol, period, interval):
     quality["first_id"] = quality["last_id"] = None
     quality["first_ts"] = times[0] if times else None
     quality["last_ts"] = times[-1] if times else None
-    quality["off_grid"] = sum(not is_on_grid(time, interval) for time in times)
+    on_grid = sum(is_on_grid(time, interval) for time in times)
+    quality["off_grid"] = len(times) - on_grid
+    length = length_us(interval)
+    if length and length <= DAY_US:
+        quality["missing_bars"] = (end - start) // length - on_grid
     minutes = {time // MINUTE_US for time in times}
-    quality["missing_minutes"] = (end - start) // MINUTE_US - len(minutes) if interval == "1m" else 0
+    quality["missing_minutes"] = (end - start) // MINUTE_US - len(minutes) if interval == "1m" else None
     folded = hours(lines, ticks, quote, buy_quote) if interval == "1m" else None
     return lines, folded, quality
 
 
+def length_us(interval):
+    """The length of a bar; None for the calendar month."""
+    return None if interval in ("1mo", "1M") else int(interval[:-1]) * LENGTHS[interval[-1]]
+
+
 def is_on_grid(time, interval):
     if interval in ("1mo", "1M"):
+        return time == first_of_month(time)
+    if interval == "3d":  # no origin holds over all symbols
         return time % DAY_US == 0
     origin = -3 * DAY_US if interval == "1w" else 0
-    return (time - origin) % (int(interval[:-1]) * LENGTHS[interval[-1]]) == 0
+    return (time - origin) % length_us(interval) == 0
 
 
 def hours(lines, ticks, quote, buy_quote):

@@ -91,7 +91,7 @@ class Golden(unittest.TestCase):
         self.assertEqual(len(hours), 1)
         self.assertEqual((hours[0]["high"], hours[0]["volume"], hours[0]["trades"]), (4.0, 20.0, 14))
         self.assertEqual(hours[0]["close_time"], 1704070799999000)
-        self.assertEqual((quality["duplicates"], quality["contradictions"], quality["unordered"]), (1, 1, 2))
+        self.assertEqual((quality["duplicates"], quality["contradictions"], quality["unordered"]), (0, 1, 2))
         self.assertEqual(quality["missing_minutes"], 44_638)
 
     def test_microseconds_end_an_hour_one_microsecond_early(self):

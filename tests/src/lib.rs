@@ -1,11 +1,19 @@
 //! The harness of the end-to-end tests: the command, the outputs it makes, and independent readers of them.
 
 mod command;
+mod dice;
+mod judge;
+mod lab;
+mod mirror;
 mod outputs;
 mod python;
 mod real;
 
 pub use command::{Finished, Running, Tapemill};
+pub use dice::Dice;
+pub use judge::{Judged, contents, judge};
+pub use lab::{Lab, until};
+pub use mirror::{Mirror, trades_of};
 pub use outputs::{hashes, parts};
 pub use python::{Python, golden_folder, reference_folder};
 pub use real::real_data;

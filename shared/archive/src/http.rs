@@ -48,10 +48,27 @@ pub struct HttpSource {
     counters: Arc<HttpCounters>,
 }
 
+/// Cuts of one small answer that are forgiven because bytes came. It is asked for as a whole each time, so they are
+/// no progress that could go on for ever.
+const FORGIVEN_CUTS: u32 = 20;
+
 /// An answer that is no failure.
 enum Answer {
     Found(Response),
     Absent,
+}
+
+/// A request that failed.
+struct Failed {
+    error: ArchiveError,
+    /// Whether it was cut after bytes of its body had come.
+    cut: bool,
+}
+
+impl From<ArchiveError> for Failed {
+    fn from(error: ArchiveError) -> Self {
+        Self { error, cut: false }
+    }
 }
 
 impl HttpSource {
@@ -134,16 +151,24 @@ impl HttpSource {
     /// Repeats a request as the policy has it.
     async fn retried<T, F>(&self, mut request: impl FnMut() -> F) -> Result<T, ArchiveError>
     where
-        F: Future<Output = Result<T, ArchiveError>>,
+        F: Future<Output = Result<T, Failed>>,
     {
         let mut retry = Retry::new(self.retry.clone());
+        let mut cuts = 0;
         loop {
             self.brake.free().await;
-            let error = match request().await {
-                Err(error) if error.is_transient() => error,
-                settled => return settled,
+            let Failed { error, cut } = match request().await {
+                Err(failed) if failed.error.is_transient() => failed,
+                settled => return settled.map_err(|failed| failed.error),
             };
-            let Some(wait) = retry.failed() else {
+            let wait = if cut && cuts < FORGIVEN_CUTS {
+                cuts += 1;
+                retry.progress();
+                Some(retry.after_progress())
+            } else {
+                retry.failed()
+            };
+            let Some(wait) = wait else {
                 return Err(error);
             };
             tracing::debug!(error = error.one_line(), ?wait, "repeating a request");
@@ -157,7 +182,7 @@ impl HttpSource {
         request: RequestBuilder,
         url: &str,
         limit: u64,
-    ) -> Result<Option<Bytes>, ArchiveError> {
+    ) -> Result<Option<Bytes>, Failed> {
         let too_slow = |_| ArchiveError::reply(url, "it took more than two minutes");
         let read = async {
             let Answer::Found(response) = self.send(request, url).await? else {
@@ -169,15 +194,18 @@ impl HttpSource {
                 unit: "bytes",
             };
             if reply::length(response.headers()).is_some_and(|length| length > limit) {
-                return Err(too_large());
+                return Err(too_large().into());
             }
             let mut body = response.bytes_stream();
             let mut whole = BytesMut::new();
             while let Some(chunk) = body.next().await {
-                let chunk = chunk.map_err(|error| ArchiveError::network(url, error))?;
+                let chunk = chunk.map_err(|error| Failed {
+                    error: ArchiveError::network(url, error),
+                    cut: !whole.is_empty(),
+                })?;
                 self.counters.received(chunk.len());
                 if (whole.len() + chunk.len()) as u64 > limit {
-                    return Err(too_large());
+                    return Err(too_large().into());
                 }
                 whole.extend_from_slice(&chunk);
             }
@@ -214,12 +242,13 @@ impl HttpSource {
                 .whole(request, &url, LARGEST_PAGE)
                 .await?
                 .ok_or_else(|| self.no_listing("it answered 404".to_owned()))?;
-            parse_page(&reply).map_err(|error| match error {
+            let page = parse_page(&reply).map_err(|error| match error {
                 PageError::Foreign(why) => self.no_listing(why),
                 PageError::Broken(why) => {
                     ArchiveError::reply(&url, format!("a page of the listing: {why}"))
                 }
-            })
+            });
+            Ok(page?)
         })
         .await
     }
@@ -284,7 +313,7 @@ impl Source for HttpSource {
 
     async fn head(&self, key: &str) -> Result<Option<Object>, ArchiveError> {
         let url = self.base.file(key)?;
-        self.retried(|| self.probe(key, &url)).await
+        self.retried(async || Ok(self.probe(key, &url).await?)).await
     }
 
     async fn small(&self, key: &str, limit: u64) -> Result<Option<Bytes>, ArchiveError> {

@@ -351,6 +351,22 @@ async fn a_small_file_comes_whole_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn a_small_file_that_is_cut_again_and_again_still_comes_and_one_that_always_is_ends() {
+    let cut = || Reply::new(200).body("a checksum").cut_after(3);
+    let server = Server::start(move |number, _| match number {
+        0..15 => cut(),
+        _ => Reply::new(200).body("a checksum"),
+    })
+    .await;
+    let whole = server.source().small("a.CHECKSUM", 4096).await.unwrap();
+    assert_eq!(whole.as_deref(), Some(&b"a checksum"[..]));
+
+    let server = Server::start(move |_, _| cut()).await;
+    let error = server.source().small("a.CHECKSUM", 4096).await.unwrap_err();
+    assert_eq!(error.reason(), "network");
+}
+
+#[tokio::test]
 async fn a_refused_probe_waits_as_long_as_the_server_says() {
     let server = Server::start(|number, _| match number {
         0 => Reply::new(403).header("Retry-After", "1"),

@@ -1,6 +1,6 @@
 //! The deterministic Parquet writer.
 
-use std::io::BufWriter;
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ pub struct TableWriter {
     place: LakePath,
     part: PathBuf,
     schema: SchemaRef,
-    writer: ArrowWriter<BufWriter<Part>>,
+    writer: ArrowWriter<Destination>,
     group_rows: usize,
     gathered: Vec<RecordBatch>,
     gathered_rows: usize,
@@ -103,7 +103,7 @@ impl TableWriter {
         let properties =
             properties(&schema, &options.sort_by, options.row_group_rows).map_err(writing)?;
         let writer = ArrowWriter::try_new(
-            BufWriter::with_capacity(WRITE_BUFFER, part),
+            Destination(Some(BufWriter::with_capacity(WRITE_BUFFER, part))),
             schema.clone(),
             Some(properties),
         )
@@ -164,10 +164,13 @@ impl TableWriter {
         for entry in footer.key_values(content.clone()) {
             self.writer.append_key_value_metadata(entry);
         }
-        let part = self
-            .writer
-            .into_inner()
-            .map_err(|error| LakeError::writing(&self.part, error))?
+        // Not `into_inner`: it makes a text of what the disk said, and a full disk would pass for a fault of the table.
+        self.writer
+            .finish()
+            .map_err(|error| LakeError::writing(&self.part, error))?;
+        let part = self.writer.inner_mut().0.take();
+        let part = part
+            .expect("the part is taken here only")
             .into_inner()
             .map_err(|error| LakeError::io("write", &self.part, error.into_error()))?;
         Ok(StagedTable {
@@ -205,6 +208,27 @@ impl TableWriter {
             table: self.place.to_string(),
             problem: problem.to_string(),
         }
+    }
+}
+
+/// Where the Parquet writer's bytes go, until the part is taken back from it.
+struct Destination(Option<BufWriter<Part>>);
+
+impl Destination {
+    fn part(&mut self) -> io::Result<&mut BufWriter<Part>> {
+        self.0
+            .as_mut()
+            .ok_or_else(|| io::Error::other("the table is finished"))
+    }
+}
+
+impl Write for Destination {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.part()?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.part()?.flush()
     }
 }
 

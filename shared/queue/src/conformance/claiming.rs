@@ -244,7 +244,7 @@ pub async fn a_restricted_claim_follows_its_own_order(fixture: &impl Fixture) {
     ];
     queue.enqueue(&tasks).await.unwrap();
     let worker = WorkerId::named("worker");
-    let only = ids(&["d", "unknown", "b", "c"]);
+    let only = ids(&["d", "unknown", "d", "b", "c"]);
     let restricted = |limit| ClaimRequest {
         only: Some(&only),
         ..wanting(&worker, limit)

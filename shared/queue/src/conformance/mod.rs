@@ -15,8 +15,10 @@ mod budgets;
 mod claiming;
 mod control;
 mod fencing;
+mod listing;
 mod observing;
 mod planning;
+mod replacing;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -29,12 +31,14 @@ pub use budgets::*;
 pub use claiming::*;
 pub use control::*;
 pub use fencing::*;
+pub use listing::*;
 pub use observing::*;
 pub use planning::*;
+pub use replacing::*;
 
 use crate::{
     Claim, ClaimRequest, Claimed, Completion, Failure, ManualClock, NewTask, Outcome, Queue,
-    QueueError, Retry, TaskId, TaskRecord, TaskState, WorkerId,
+    QueueError, Retry, TaskFilter, TaskId, TaskRecord, TaskState, WorkerId,
 };
 
 /// Makes queues to test.
@@ -140,6 +144,21 @@ pub(crate) async fn state(queue: &dyn Queue, id: &str) -> Option<TaskState> {
         .remove(0)
 }
 
+/// All tasks that match, by pages of `limit`.
+pub(crate) async fn walk(queue: &dyn Queue, filter: &TaskFilter, limit: usize) -> Vec<TaskRecord> {
+    let mut tasks = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = queue.list(filter, cursor, limit).await.unwrap();
+        assert!(page.tasks.len() <= limit);
+        tasks.extend(page.tasks);
+        cursor = page.next;
+        if cursor.is_none() {
+            return tasks;
+        }
+    }
+}
+
 /// A finished task's result.
 pub(crate) fn output() -> Completion {
     Completion {
@@ -189,11 +208,12 @@ macro_rules! conformance_suite {
             a_dead_task_is_not_reopened_by_enqueueing
             a_task_finished_elsewhere_is_adopted_unless_it_is_leased_or_dead
             an_adopted_task_does_not_accept_the_completion_of_a_reaped_holder
+            an_oversized_spec_is_refused_before_anything_is_written
+            thousands_of_tasks_are_planned_in_one_call
+            // replacing
             a_task_replaces_others_in_any_state
             the_holder_of_a_replaced_task_hears_that_it_is_cancelled
             a_name_that_comes_back_never_repeats_a_generation
-            an_oversized_spec_is_refused_before_anything_is_written
-            thousands_of_tasks_are_planned_in_one_call
             // claiming
             urgent_tasks_go_first_then_newer_ones_then_by_id
             a_claim_raises_generation_and_attempt
@@ -245,16 +265,17 @@ macro_rules! conformance_suite {
             clearing_deletes_everything_and_refuses_holders
             settings_are_fixed_by_the_first_and_compared_for_the_rest
             a_setting_only_one_side_has_is_a_difference
+            // listing
+            a_walk_by_cursor_sees_every_task_once
+            lists_are_filtered_by_state_dataset_and_prefix
+            a_cursor_survives_changes_between_its_pages
+            records_come_in_the_order_asked_for
             // observing
             counters_equal_a_recount
             bytes_are_counted_with_their_tasks
             ages_tell_the_oldest_waiting_and_the_oldest_running
             a_task_that_waits_for_its_time_is_not_old
             rates_cover_recent_completions_since_their_start
-            a_walk_by_cursor_sees_every_task_once
-            lists_are_filtered_by_state_dataset_and_prefix
-            a_cursor_survives_changes_between_its_pages
-            records_come_in_the_order_asked_for
             a_running_task_shows_its_worker_and_progress
             workers_are_listed_with_what_they_hold
             a_silent_worker_leaves_the_list
@@ -288,8 +309,10 @@ mod tests {
             include_str!("claiming.rs"),
             include_str!("control.rs"),
             include_str!("fencing.rs"),
+            include_str!("listing.rs"),
             include_str!("observing.rs"),
             include_str!("planning.rs"),
+            include_str!("replacing.rs"),
         ];
         let cases: Vec<&str> = sources
             .iter()

@@ -1,8 +1,8 @@
-//! Enqueueing: what it adds, what it leaves alone, what it takes away.
+//! Enqueueing: what it adds, and what it leaves alone.
 
 use super::*;
+use crate::Enqueued;
 use crate::limits::MAX_SPEC_BYTES;
-use crate::{Beat, Enqueued, HeartbeatRequest, LostReason, Progress, WorkerState};
 
 /// A task's name says what it is, so planning it twice is planning it once.
 pub async fn enqueueing_again_adds_nothing(fixture: &impl Fixture) {
@@ -305,122 +305,6 @@ pub async fn an_adopted_task_does_not_accept_the_completion_of_a_reaped_holder(
 
     assert_lost(late, &stale);
     assert_eq!(record(&*queue, "a").await.summary, Some("adopted".into()));
-}
-
-/// A month makes its days needless, whatever became of them.
-pub async fn a_task_replaces_others_in_any_state(fixture: &impl Fixture) {
-    let Fresh {
-        queue,
-        guard: _guard,
-        ..
-    } = fixture.fresh().await;
-    let days = [
-        ranked("done", 9),
-        ranked("leased", 8),
-        ranked("dead", 7),
-        task("pending"),
-    ];
-    queue.enqueue(&days).await.unwrap();
-    queue
-        .complete(&claim_one(&*queue).await.lease(), &output())
-        .await
-        .unwrap();
-    claim_one(&*queue).await;
-    queue.cancel(&ids(&["dead"])).await.unwrap();
-    let all = ["done", "leased", "dead", "pending", "unknown", "month"];
-    let month = NewTask {
-        replaces: ids(&all),
-        ..task("month")
-    };
-
-    let first = queue.enqueue(std::slice::from_ref(&month)).await.unwrap();
-    let second = queue.enqueue(&[month]).await.unwrap();
-
-    assert_eq!(
-        first,
-        Enqueued {
-            created: 1,
-            replaced: 4,
-            ..Enqueued::default()
-        }
-    );
-    assert_eq!(
-        second,
-        Enqueued {
-            unchanged: 1,
-            ..Enqueued::default()
-        }
-    );
-    let left = queue.states(&ids(&all)).await.unwrap();
-    assert_eq!(
-        left,
-        [None, None, None, None, None, Some(TaskState::Pending)]
-    );
-    let counts = queue.stats().await.unwrap().totals();
-    assert_eq!(counts.map(|count| count.tasks), [1, 0, 0, 0, 0]);
-}
-
-/// It must stop, and is told why.
-pub async fn the_holder_of_a_replaced_task_hears_that_it_is_cancelled(fixture: &impl Fixture) {
-    let Fresh {
-        queue,
-        guard: _guard,
-        ..
-    } = fixture.fresh().await;
-    queue.enqueue(&[task("day")]).await.unwrap();
-    let held = claim_one(&*queue).await;
-    queue
-        .enqueue(&[NewTask {
-            replaces: ids(&["day"]),
-            ..task("month")
-        }])
-        .await
-        .unwrap();
-
-    let reply = queue
-        .heartbeat(&HeartbeatRequest {
-            worker: &WorkerId::named("worker"),
-            state: WorkerState::Busy,
-            lease: LEASE,
-            beats: &[Beat::new(&held.lease(), Progress::default())],
-        })
-        .await
-        .unwrap();
-
-    assert_eq!(reply.lost, [(TaskId::from("day"), LostReason::Cancelled)]);
-    assert_lost(queue.confirm(&held.lease()).await, &held);
-    assert_lost(queue.complete(&held.lease(), &output()).await, &held);
-}
-
-/// Or a holder from before the removal would pass for the new one.
-pub async fn a_name_that_comes_back_never_repeats_a_generation(fixture: &impl Fixture) {
-    let Fresh {
-        queue,
-        guard: _guard,
-        ..
-    } = fixture.fresh().await;
-    queue.enqueue(&[task("a")]).await.unwrap();
-    let replaced = claim_one(&*queue).await;
-    queue
-        .enqueue(&[NewTask {
-            replaces: ids(&["a"]),
-            ..task("b")
-        }])
-        .await
-        .unwrap();
-    queue.cancel(&ids(&["b"])).await.unwrap();
-    queue.enqueue(&[task("a")]).await.unwrap();
-    let cleared = claim_one(&*queue).await;
-    queue.clear().await.unwrap();
-    queue.enqueue(&[task("a")]).await.unwrap();
-
-    let live = claim_one(&*queue).await;
-
-    for stale in [replaced, cleared] {
-        assert!(stale.generation < live.generation, "{stale:?} {live:?}");
-        assert_lost(queue.complete(&stale.lease(), &output()).await, &stale);
-    }
-    queue.complete(&live.lease(), &output()).await.unwrap();
 }
 
 /// The bound holds for the whole call.

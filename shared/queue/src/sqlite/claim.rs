@@ -1,9 +1,12 @@
 //! Taking leases.
+//!
+//! Tasks are chosen by one statement and leased one by one by another: an UPDATE that chooses for
+//! itself costs a temporary table per call, which is more than the rest of a claim.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use rusqlite::{CachedStatement, Row, ToSql, Transaction, params};
+use rusqlite::{Row, ToSql, Transaction, params};
 
 use super::control::{brake_left, is_paused};
 use super::fault::Fault;
@@ -22,7 +25,28 @@ pub(super) struct Wanted {
     holder: String,
     limit: usize,
     lease: Duration,
-    only: Option<Vec<TaskId>>,
+    only: Option<Selection>,
+}
+
+/// The ids a claim is restricted to, each once.
+struct Selection {
+    json: String,
+    positions: HashMap<TaskId, usize>,
+}
+
+impl Selection {
+    fn new(ids: &[TaskId]) -> Self {
+        let mut seen = HashSet::new();
+        let distinct: Vec<&TaskId> = ids.iter().filter(|id| seen.insert(*id)).collect();
+        let json = json_list(distinct.iter().map(|id| id.as_str()));
+        let numbered = distinct.into_iter().enumerate();
+        Self {
+            json,
+            positions: numbered
+                .map(|(position, id)| (id.clone(), position))
+                .collect(),
+        }
+    }
 }
 
 impl Wanted {
@@ -33,13 +57,13 @@ impl Wanted {
             holder,
             limit: request.limit.min(MAX_CLAIMS),
             lease: request.lease,
-            only: request.only.map(<[TaskId]>::to_vec),
+            only: request.only.map(Selection::new),
         }
     }
 }
 
-/// A leased task and its place in the order.
-struct Taken {
+/// A task as a claim sees it, and its place in the order.
+struct Candidate {
     seq: i64,
     urgent: bool,
     rank: i64,
@@ -67,59 +91,53 @@ pub(super) fn claim(tx: &Transaction<'_>, now: i64, wanted: &Wanted) -> Result<C
     if let Some(left) = brake_left(tx, now)? {
         return refused(Wait::Braked(left));
     }
-    tx.prepare_cached(include_str!("sql/promote.sql"))?
-        .execute(params![now, PROMOTED_AT_ONCE as i64])?;
-    let taken = take(tx, now, wanted)?;
-    if taken.is_empty() {
+    promote(tx, now)?;
+    let chosen = choose(tx, now, wanted)?;
+    if chosen.is_empty() {
         return refused(next_wait(tx, now, wanted)?);
     }
-    let deadline = now + millis(wanted.lease);
-    let mut insert = tx.prepare_cached(
-        "INSERT INTO lease (seq, worker, request, holder, started_ms, deadline_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
-    for task in &taken {
-        let Wanted {
-            worker,
-            request,
-            holder,
-            ..
-        } = wanted;
-        insert.execute(params![task.seq, worker, request, holder, now, deadline])?;
+    let mut claims = Vec::with_capacity(chosen.len());
+    for candidate in chosen {
+        claims.push(lease(tx, now, wanted, candidate)?);
     }
-    let claims = taken.into_iter().map(|task| task.claim).collect();
     Ok(Claimed {
         claims,
         wait: Wait::Ready,
     })
 }
 
-fn take(tx: &Transaction<'_>, now: i64, wanted: &Wanted) -> Result<Vec<Taken>, Fault> {
+/// Lets tasks whose waiting is over be claimed.
+fn promote(tx: &Transaction<'_>, now: i64) -> Result<(), Fault> {
+    let mut find = tx.prepare_cached(include_str!("sql/due.sql"))?;
+    let due = find.query_map(params![now, PROMOTED_AT_ONCE as i64], |row| {
+        row.get::<_, i64>(0)
+    })?;
+    let due = due.collect::<Result<Vec<_>, _>>()?;
+    for seq in due {
+        tx.prepare_cached("UPDATE task SET waiting = 0 WHERE seq = ?1")?
+            .execute([seq])?;
+    }
+    Ok(())
+}
+
+/// The tasks to lease, in their order.
+fn choose(tx: &Transaction<'_>, now: i64, wanted: &Wanted) -> Result<Vec<Candidate>, Fault> {
     let limit = wanted.limit as i64;
-    let Some(only) = &wanted.only else {
-        let next = tx.prepare_cached(include_str!("sql/claim_next.sql"))?;
-        let mut taken = taken_by(next, params![limit], wanted.lease)?;
-        // What an UPDATE returns comes in no promised order.
-        sort_by_order(&mut taken);
-        return Ok(taken);
+    let read = |statement: &str, arguments: &[&dyn ToSql]| {
+        let mut find = tx.prepare_cached(statement)?;
+        let rows = find.query_map(arguments, |row| candidate(row, wanted.lease))?;
+        rows.collect::<Result<_, _>>().map_err(Fault::from)
     };
-    let chosen = tx.prepare_cached(include_str!("sql/claim_only.sql"))?;
-    let ids = json_list(only.iter().map(TaskId::as_str));
-    let mut taken = taken_by(chosen, params![ids, now, limit], wanted.lease)?;
-    sort_by_selection(&mut taken, only);
-    Ok(taken)
+    match &wanted.only {
+        None => read(include_str!("sql/claim_next.sql"), params![limit]),
+        Some(only) => read(
+            include_str!("sql/claim_only.sql"),
+            params![only.json, now, limit],
+        ),
+    }
 }
 
-fn taken_by(
-    mut statement: CachedStatement<'_>,
-    params: &[&dyn ToSql],
-    deadline_in: Duration,
-) -> Result<Vec<Taken>, Fault> {
-    let rows = statement.query_map(params, |row| taken(row, deadline_in))?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-fn taken(row: &Row<'_>, deadline_in: Duration) -> rusqlite::Result<Taken> {
+fn candidate(row: &Row<'_>, deadline_in: Duration) -> rusqlite::Result<Candidate> {
     let claim = Claim {
         task: task_id(row, 1)?,
         dataset: row.get(2)?,
@@ -129,7 +147,7 @@ fn taken(row: &Row<'_>, deadline_in: Duration) -> rusqlite::Result<Taken> {
         bytes: count(row, 5)?,
         spec: row.get(6)?,
     };
-    Ok(Taken {
+    Ok(Candidate {
         seq: row.get(0)?,
         urgent: row.get(7)?,
         rank: row.get(8)?,
@@ -137,59 +155,64 @@ fn taken(row: &Row<'_>, deadline_in: Duration) -> rusqlite::Result<Taken> {
     })
 }
 
-fn sort_by_order(taken: &mut [Taken]) {
-    taken.sort_by(|a, b| {
-        let by_order = (b.urgent, b.rank).cmp(&(a.urgent, a.rank));
-        by_order.then_with(|| a.claim.task.cmp(&b.claim.task))
-    });
+fn lease(
+    tx: &Transaction<'_>,
+    now: i64,
+    wanted: &Wanted,
+    candidate: Candidate,
+) -> Result<Claim, Fault> {
+    let Candidate { seq, mut claim, .. } = candidate;
+    claim.generation += 1;
+    claim.attempt = claim.attempt.saturating_add(1);
+    tx.prepare_cached(include_str!("sql/lease_task.sql"))?
+        .execute(params![seq, claim.generation as i64, claim.attempt])?;
+    let deadline = now + millis(wanted.lease);
+    let Wanted {
+        worker,
+        request,
+        holder,
+        ..
+    } = wanted;
+    tx.prepare_cached(
+        "INSERT INTO lease (seq, worker, request, holder, started_ms, deadline_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![seq, worker, request, holder, now, deadline])?;
+    Ok(claim)
 }
 
-fn sort_by_selection(taken: &mut [Taken], only: &[TaskId]) {
-    // Backwards, so that an id named twice counts where it stands first.
-    let positions: HashMap<&TaskId, usize> = only
-        .iter()
-        .enumerate()
-        .rev()
-        .map(|(position, id)| (id, position))
-        .collect();
-    taken.sort_by_key(|task| positions.get(&task.claim.task).copied());
-}
-
-/// What is still held of an earlier answer to the same request.
+/// What is still held of an earlier answer to the same request, in the order of that answer.
 fn repeated(tx: &Transaction<'_>, now: i64, wanted: &Wanted) -> Result<Vec<Claim>, Fault> {
     let mut find = tx.prepare_cached(include_str!("sql/claim_repeated.sql"))?;
     let rows = find.query_map(params![wanted.request, wanted.worker], |row| {
-        taken(row, until(row.get(9)?, now))
+        candidate(row, until(row.get(9)?, now))
     })?;
     let mut held = rows.collect::<Result<Vec<_>, _>>()?;
     match &wanted.only {
-        Some(only) => sort_by_selection(&mut held, only),
-        None => sort_by_order(&mut held),
+        Some(only) => held.sort_by_key(|held| only.positions.get(&held.claim.task).copied()),
+        None => held.sort_by(|a, b| {
+            let by_order = (b.urgent, b.rank).cmp(&(a.urgent, a.rank));
+            by_order.then_with(|| a.claim.task.cmp(&b.claim.task))
+        }),
     }
-    Ok(held.into_iter().map(|task| task.claim).collect())
+    Ok(held.into_iter().map(|held| held.claim).collect())
 }
 
 /// What to tell a caller that got nothing.
 fn next_wait(tx: &Transaction<'_>, now: i64, wanted: &Wanted) -> Result<Wait, Fault> {
     let next_due: Option<i64> = match &wanted.only {
         Some(only) => {
-            let ids = json_list(only.iter().map(TaskId::as_str));
             let mut next = tx.prepare_cached(include_str!("sql/next_due_only.sql"))?;
-            next.query_row([ids], |row| row.get(0))?
+            next.query_row([&only.json], |row| row.get(0))?
         }
         None => {
-            let mut ready = tx.prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM task WHERE state = 0 AND waiting = 0)",
-            )?;
-            if ready.query_row([], |row| row.get(0))? {
-                return Ok(Wait::Ready);
-            }
-            let next = "SELECT min(due_ms) FROM task WHERE state = 0 AND waiting = 1";
-            tx.prepare_cached(next)?.query_row([], |row| row.get(0))?
+            let mut next = tx.prepare_cached(include_str!("sql/next_due.sql"))?;
+            next.query_row([], |row| row.get(0))?
         }
     };
     Ok(match next_due {
         None => Wait::Empty,
+        // Only for a caller that asked for no task at all.
         Some(due) if due <= now => Wait::Ready,
         Some(due) => Wait::NotBefore(until(due, now)),
     })

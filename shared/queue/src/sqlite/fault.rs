@@ -52,11 +52,14 @@ impl Fault {
             };
         };
         match failure.code {
-            ffi::ErrorCode::DiskFull | ffi::ErrorCode::ReadOnly => QueueError::Full {
-                queue,
-                op,
-                source: error.into(),
-            },
+            // A file that cannot be opened although its folder is there: the folder or the disk is not writable.
+            ffi::ErrorCode::DiskFull | ffi::ErrorCode::ReadOnly | ffi::ErrorCode::CannotOpen => {
+                QueueError::Full {
+                    queue,
+                    op,
+                    source: error.into(),
+                }
+            }
             // A full disk shows as an I/O error where a file grows or shrinks by other means.
             _ if is_failed_write(failure.extended_code) => QueueError::Full {
                 queue,

@@ -5,6 +5,7 @@
 //! The log is synchronised at checkpoints only: a process that dies loses nothing, a power cut may
 //! undo the last calls, which "at least once" covers.
 
+mod checkpoint;
 mod claim;
 mod control;
 mod enqueue;
@@ -89,7 +90,7 @@ impl SqliteQueue {
         let path = std::path::absolute(given)
             .map_err(|error| file_error(error, &name, "find its folder"))?;
         open::prepare_place(&path, &name)?;
-        let writer = open::open_writer(&path, &name)?;
+        let (writer, checkpoints) = open::open_writer(&path, &name)?;
         let reader = open::open_reader(&path, &name)?;
         let presence = Presence::take(&path)
             .map_err(|error| file_error(error, &name, "lock a file beside it"))?;
@@ -98,8 +99,13 @@ impl SqliteQueue {
             budgets: options.budgets,
             clock: options.clock,
             presence: Arc::new(presence),
-            writer: ConnectionThread::start(writer, "queue-writer", name.clone())?,
-            reader: ConnectionThread::start(reader, "queue-reader", name)?,
+            writer: ConnectionThread::start(
+                writer,
+                Some(checkpoints),
+                "queue-writer",
+                name.clone(),
+            )?,
+            reader: ConnectionThread::start(reader, None, "queue-reader", name)?,
         })
     }
 

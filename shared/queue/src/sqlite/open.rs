@@ -6,6 +6,7 @@ use std::path::Path;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+use super::checkpoint::Checkpoints;
 use super::fault::{Fault, file_error};
 use super::filesystem::network_kind;
 use super::thread::{retry_while_busy, wait_politely};
@@ -18,9 +19,6 @@ const SCHEMA: [&str; 1] = [include_str!("schema/0001_queue.sql")];
 /// Older libraries can lose pages when a checkpoint races a write
 /// (<https://sqlite.org/wal.html#walresetbug>).
 const OLDEST_LIBRARY: i32 = 3_051_003;
-/// Pages in the log (32 MiB) that start a checkpoint. Only checkpoints wait for the disk, and one
-/// claim with its completion writes some fifteen pages.
-const CHECKPOINT_PAGES: i64 = 8_192;
 /// The log is cut back to this after a checkpoint.
 const LOG_BYTES: i64 = 64 << 20;
 const OP: &str = "open it";
@@ -57,17 +55,20 @@ pub(super) fn prepare_place(path: &Path, queue: &str) -> Result<(), QueueError> 
 }
 
 /// Opens the connection that writes, and brings the schema up to date.
-pub(super) fn open_writer(path: &Path, queue: &str) -> Result<Connection, QueueError> {
-    let open = || -> Result<Connection, Fault> {
+pub(super) fn open_writer(
+    path: &Path,
+    queue: &str,
+) -> Result<(Connection, Checkpoints), QueueError> {
+    let open = || -> Result<(Connection, Checkpoints), Fault> {
         let mut connection = connect(path)?;
         check(&connection, queue)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // A power cut may undo the last commits, which "at least once" covers; it cannot corrupt.
         connection.pragma_update(None, "synchronous", "NORMAL")?;
-        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
         migrate(&mut connection, queue)?;
-        Ok(connection)
+        let checkpoints = Checkpoints::watch(&mut connection)?;
+        Ok((connection, checkpoints))
     };
     retry_while_busy(OP, open).map_err(|fault| fault.into_error(queue, OP))
 }

@@ -25,13 +25,14 @@ fn no_statement_of_the_work_loop_sorts_or_walks_all_tasks() {
     let statements = [
         include_str!("sql/claim_next.sql"),
         include_str!("sql/claim_repeated.sql"),
-        include_str!("sql/promote.sql"),
+        include_str!("sql/due.sql"),
         include_str!("sql/held.sql"),
         include_str!("sql/finish.sql"),
         include_str!("sql/beat.sql"),
         include_str!("sql/oldest.sql"),
         include_str!("sql/prune.sql"),
-        "SELECT min(due_ms) FROM task WHERE state = 0 AND waiting = 1",
+        include_str!("sql/next_due.sql"),
+        include_str!("sql/lease_task.sql"),
     ];
     for statement in statements {
         let plan = plan(statement);

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
+use super::checkpoint::Checkpoints;
 use super::fault::{Fault, file_error};
 use crate::QueueError;
 
@@ -31,9 +32,10 @@ pub(super) struct ConnectionThread {
 }
 
 impl ConnectionThread {
-    /// Starts the thread.
+    /// Starts the thread. `checkpoints` is absent for a connection that only reads.
     pub(super) fn start(
         mut connection: Connection,
+        mut checkpoints: Option<Checkpoints>,
         thread_name: &str,
         queue: Arc<str>,
     ) -> Result<Self, QueueError> {
@@ -43,6 +45,9 @@ impl ConnectionThread {
             .spawn(move || {
                 while let Some(job) = waiting.blocking_recv() {
                     job(&mut connection);
+                    if let Some(checkpoints) = &mut checkpoints {
+                        checkpoints.run_if_due(&mut connection);
+                    }
                 }
             })
             .map_err(|error| file_error(error, &queue, "start a thread"))?;

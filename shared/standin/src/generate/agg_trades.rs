@@ -78,9 +78,9 @@ pub struct AggTradesSpec {
 pub struct AggTradesFacts {
     /// Data rows, repeated ones included.
     pub rows: u64,
-    /// Rows whose id came before, contradicting ones included.
+    /// Rows that repeat an id as it is.
     pub duplicates: u64,
-    /// Of those, the ones that differ from the first.
+    /// Rows that repeat an id with other values.
     pub contradictions: u64,
     /// First rows of their id with quantity zero.
     pub zero_quantity: u64,
@@ -284,7 +284,7 @@ impl AggTradesSpec {
         let duplicates = Marks::choose(&mut rng, self.duplicates, 0, self.rows);
         let contradictions = Marks::choose(&mut rng, self.contradictions, 0, self.rows);
         let mut facts = AggTradesFacts {
-            duplicates: duplicates.len() + contradictions.len(),
+            duplicates: duplicates.len(),
             contradictions: contradictions.len(),
             out_of_period: self.out_of_period,
             first_id: self.first_id,

@@ -70,6 +70,22 @@ pub struct Archive {
 }
 
 impl Packing {
+    /// Wraps a CSV that lies ready, such as a real one, as the archive `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`StandinError::Io`] for the disk.
+    pub fn wrap(
+        &self,
+        root: &Path,
+        key: &str,
+        market: Market,
+        period: Period,
+        csv: &[u8],
+    ) -> Result<Archive, StandinError> {
+        self.write(root, key, market, period, &mut |out| out.write_all(csv))
+    }
+
     pub(crate) fn write(
         &self,
         root: &Path,
