@@ -158,6 +158,11 @@ fn one_line(rendered: &str) -> String {
         .filter(|line| !line.starts_with("For more information"))
         .collect();
     let line = text.join(" ");
+    let line = if line.contains("tip:") || line.contains("possible values") {
+        line
+    } else {
+        line + "; see --help"
+    };
     line.strip_prefix("error: ")
         .unwrap_or(&line)
         .replace("tip:", "(tip:")

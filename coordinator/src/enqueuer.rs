@@ -1,12 +1,13 @@
 //! Puts what a survey found into the queue, leaving out what the output already holds.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 use tapemill_archive::{SIDECAR_SUFFIX, Source, hex, parse_sidecar};
 use tapemill_lake::{CODEC, LakeError, LakePath, Lineage, Output, read_lineage};
-use tapemill_market::ArchiveName;
+use tapemill_market::{ArchiveName, Data, Symbol};
 use tapemill_queue::{Enqueued, NewTask, Queue, TaskId, TaskRecord, TaskState};
 
 use crate::error::PlanError;
@@ -61,6 +62,7 @@ impl Enqueuer {
         self.queue
             .fix_settings(&self.output.fixed_settings())
             .await?;
+        self.finish_removals_of_days(selection, survey)?;
         let mut planned = Planned::default();
         for archives in survey.archives.chunks(CHUNK) {
             let ids: Vec<TaskId> = archives
@@ -103,7 +105,6 @@ impl Enqueuer {
         match known.as_ref().map(|known| known.state) {
             _ if self.force => task.reopen = true,
             Some(TaskState::Done) if self.is_current(name, bytes, known.as_ref())? => {
-                self.finish_removal_of_days(name)?;
                 return Ok(None);
             }
             // Its output is gone, or of another codec or settings; or the archive changed; or it is listed now.
@@ -112,20 +113,32 @@ impl Enqueuer {
             // The queue may be new while the output is not.
             Some(TaskState::Pending) | None => {
                 task.done = self.finished_elsewhere(name, bytes).await?;
-                if task.done.is_some() {
-                    self.finish_removal_of_days(name)?;
-                }
             }
         }
         Ok(Some(task))
     }
 
     /// A process that died between publishing a month and removing its days left days behind.
-    fn finish_removal_of_days(&self, name: &ArchiveName) -> Result<(), PlanError> {
-        if name.period.is_day() || !self.output.has_days_beside(name)? {
-            return Ok(());
+    fn finish_removals_of_days(
+        &self,
+        selection: &Selection,
+        survey: &Survey,
+    ) -> Result<(), PlanError> {
+        let mut series: BTreeSet<(Data, Symbol)> = BTreeSet::new();
+        for (name, _) in &survey.archives {
+            if !series.insert((name.data, name.symbol.clone())) {
+                continue;
+            }
+            for month in
+                self.output
+                    .months_with_leftover_days(selection.market, name.data, &name.symbol)?
+            {
+                self.output.remove_days_of(&ArchiveName {
+                    period: month,
+                    ..name.clone()
+                })?;
+            }
         }
-        self.output.remove_days_of(name)?;
         Ok(())
     }
 

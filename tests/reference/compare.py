@@ -86,7 +86,7 @@ def differences(path, reference, table):
                 yield f"{name}, row {row}: found {shown(pair[0])}, expected {shown(pair[1])}"
     if not expected and file.num_rows:
         yield f"found {file.num_rows} rows, expected none"
-    footer = (file.schema.metadata or {}).get(b"tapemill.quality")
+    footer = (pq.read_metadata(path).metadata or {}).get(b"tapemill.quality")
     if footer is None:
         yield "the footer has no tapemill.quality"
         return

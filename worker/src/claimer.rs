@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tapemill_lake::LakeError;
-use tapemill_queue::{Claim, Queue, QueueError, TaskId, Wait, WorkerId};
+use tapemill_queue::{Claim, Lease, Queue, QueueError, TaskId, Wait, WorkerId};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::attempt::Workshop;
 use crate::leases::{Heartbeats, Leases, Pulse};
@@ -106,6 +107,7 @@ impl Worker {
         running: &mut JoinSet<Ended>,
     ) -> Result<Stopped, WorkerError> {
         let mut remaining = Remaining::new(self.scope.clone());
+        let mut last_hint = Wait::Ready;
         let claimant = Claimant {
             queue: &*self.queue,
             worker: &self.id,
@@ -125,7 +127,13 @@ impl Worker {
                             .for_each(|claim| self.start(claim, leases, running));
                         continue;
                     }
-                    Ok((_, hint)) => wait = self.heed(hint),
+                    Ok((_, hint)) => {
+                        if hint == Wait::Paused && last_hint != Wait::Paused {
+                            tracing::info!(worker.id = %self.id, "the queue is paused: `tapemill queue resume` goes on");
+                        }
+                        last_hint = hint;
+                        wait = self.heed(hint);
+                    }
                     Err(error) if error.retryable() => {
                         tracing::warn!(worker.id = %self.id, %error, "cannot claim, asking again");
                     }
@@ -191,27 +199,24 @@ impl Worker {
     fn start(&self, claim: Claim, leases: &Arc<Leases>, running: &mut JoinSet<Ended>) {
         let progress = Arc::new(TaskProgress::default());
         let cancel = CancellationToken::new();
-        leases.hold(claim.lease(), progress.clone(), cancel.clone());
-        self.board.begin(&claim.task, progress.clone());
-        tracing::debug!(
-            task.id = %claim.task, generation = claim.generation, worker.id = %self.id, attempt = claim.attempt,
-            "task claimed"
+        let span = tracing::info_span!(
+            "task", task.id = %claim.task, generation = claim.generation, worker.id = %self.id, attempt = claim.attempt
         );
-        let (queue, workshop, leases) = (self.queue.clone(), self.workshop.clone(), leases.clone());
-        let (board, worker) = (self.board.clone(), self.id.clone());
-        running.spawn(async move {
+        tracing::debug!(parent: &span, "task claimed");
+        let held = InHand::take(&claim, leases, &self.board, &progress, &cancel);
+        let (queue, workshop) = (self.queue.clone(), self.workshop.clone());
+        let work = async move {
             let task = Task {
                 queue: &*queue,
                 workshop: &workshop,
                 lease: claim.lease(),
                 claim: &claim,
-                worker: worker.as_str(),
             };
             let ended = task.run(&progress, &cancel).await;
-            leases.let_go(&claim.lease());
-            board.end(&claim.task);
+            drop(held);
             (claim.task, ended)
-        });
+        };
+        running.spawn(work.instrument(span));
     }
 
     /// Counts what a task came to; an error when the whole worker must stop.
@@ -260,6 +265,38 @@ impl Worker {
             }
             Wait::Ready | Wait::Paused | Wait::Empty => ASK_AGAIN,
         }
+    }
+}
+
+/// A task in hand: its lease is kept alive and its progress is shown until this is dropped, on a panic too.
+struct InHand {
+    lease: Lease,
+    leases: Arc<Leases>,
+    board: Arc<Board>,
+}
+
+impl InHand {
+    fn take(
+        claim: &Claim,
+        leases: &Arc<Leases>,
+        board: &Arc<Board>,
+        progress: &Arc<TaskProgress>,
+        cancel: &CancellationToken,
+    ) -> Self {
+        leases.hold(claim.lease(), progress.clone(), cancel.clone());
+        board.begin(&claim.task, progress.clone());
+        Self {
+            lease: claim.lease(),
+            leases: leases.clone(),
+            board: board.clone(),
+        }
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        self.leases.let_go(&self.lease);
+        self.board.end(&self.lease.task);
     }
 }
 

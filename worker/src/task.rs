@@ -46,7 +46,6 @@ pub(crate) struct Task<'a> {
     pub workshop: &'a Workshop,
     pub claim: &'a Claim,
     pub lease: Lease,
-    pub worker: &'a str,
 }
 
 impl Task<'_> {
@@ -72,7 +71,7 @@ impl Task<'_> {
         match prepared {
             Ok(prepared) => self.publish(&name, prepared).await,
             Err(AttemptError::Missing(key)) => {
-                tracing::info!(task.id = %id, worker.id = self.worker, %key, "the archive has no such file");
+                tracing::info!(%key, "the archive has no such file");
                 self.completed(Outcome::Missing, "{}".to_owned(), 0, 0)
                     .await
             }
@@ -122,9 +121,7 @@ impl Task<'_> {
             }
         };
         if verdict.as_str() == "stale_sidecar" {
-            tracing::warn!(
-                task.id = %self.claim.task, worker.id = self.worker, key = %origin.key,
-                "the checksum file does not fit, but the same bytes came twice and the ZIP is sound: published"
+            tracing::warn!(key = %origin.key, "the checksum file does not fit, but the same bytes came twice and the ZIP is sound: published"
             );
         }
         let files: Vec<_> = published
@@ -189,17 +186,11 @@ impl Task<'_> {
             .await
         {
             Ok(TaskState::Dead) => {
-                tracing::error!(
-                    task.id = %self.claim.task, generation = self.claim.generation, worker.id = self.worker,
-                    reason, "task is dead: {message}"
-                );
+                tracing::error!(reason, "task is dead: {message}");
                 Ok(Ending::Dead)
             }
             Ok(_) => {
-                tracing::warn!(
-                    task.id = %self.claim.task, generation = self.claim.generation, worker.id = self.worker,
-                    attempt = self.claim.attempt, reason, "attempt failed, another follows: {message}"
-                );
+                tracing::warn!(reason, "attempt failed, another follows: {message}");
                 Ok(Ending::WillRepeat)
             }
             Err(QueueError::LeaseLost { .. }) => Ok(self.lost()),
@@ -217,11 +208,10 @@ impl Task<'_> {
         }
     }
 
+    /// Another attempt holds the task, or it was cancelled. What may have been published under the same name has the
+    /// bytes that any other attempt publishes.
     fn lost(&self) -> Ending {
-        tracing::warn!(
-            task.id = %self.claim.task, generation = self.claim.generation, worker.id = self.worker,
-            "lease lost, nothing was published under it"
-        );
+        tracing::warn!("lease lost, this attempt does not count");
         Ending::Lost
     }
 
@@ -244,7 +234,7 @@ impl Task<'_> {
         for _ in 1..ENDINGS {
             match call().await {
                 Err(error) if error.retryable() => {
-                    tracing::warn!(task.id = %self.claim.task, worker.id = self.worker, %error, "the queue did not answer");
+                    tracing::warn!(%error, "the queue did not answer");
                     tokio::time::sleep(wait).await;
                     wait *= 2;
                 }

@@ -1,9 +1,10 @@
 //! What decides where an archive's tables lie and what is in them, the archive aside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 
 use serde_json::{Map, Value};
-use tapemill_market::{ArchiveName, Data, Thresholds};
+use tapemill_market::{ArchiveName, Data, Market, Period, Symbol, Thresholds};
 
 use crate::error::{LakeError, Result};
 use crate::lake::{Lake, is_absent};
@@ -76,30 +77,52 @@ impl Output {
         Ok(removed)
     }
 
-    /// Whether files of a month's days lie beside it: one look into each folder.
+    /// The published months of a series that still have files of their days beside them.
+    ///
+    /// A month counts when every table of its task is there; one look into each folder.
     ///
     /// # Errors
     ///
     /// [`LakeError`] for a folder that cannot be read.
-    pub fn has_days_beside(&self, month: &ArchiveName) -> Result<bool> {
-        for table in month.data.tables() {
-            let file = self.lake.locate(&self.place(month, &table)?);
-            let (Some(folder), Some(name)) = (file.parent(), file.file_stem()) else {
-                continue;
-            };
-            let beginning = format!("{}-", name.to_string_lossy());
-            let entries = match std::fs::read_dir(folder) {
-                Ok(entries) => entries,
-                Err(error) if is_absent(&error) => continue,
-                Err(error) => return Err(LakeError::io("read folder", folder, error)),
-            };
-            for entry in entries {
-                let entry = entry.map_err(|error| LakeError::io("read folder", folder, error))?;
-                if entry.file_name().to_string_lossy().starts_with(&beginning) {
-                    return Ok(true);
-                }
-            }
+    pub fn months_with_leftover_days(
+        &self,
+        market: Market,
+        data: Data,
+        symbol: &Symbol,
+    ) -> Result<BTreeSet<Period>> {
+        let mut months: Option<BTreeSet<Period>> = None;
+        let mut with_days = BTreeSet::new();
+        for table in data.tables() {
+            let periods = self.periods(market, &table, symbol)?;
+            let (days, here): (BTreeSet<Period>, _) = periods.into_iter().partition(|p| p.is_day());
+            with_days.extend(days.into_iter().map(Period::month));
+            months = Some(match months {
+                None => here,
+                Some(before) => &before & &here,
+            });
         }
-        Ok(false)
+        Ok(&months.unwrap_or_default() & &with_days)
+    }
+
+    /// The periods of a table that are there.
+    fn periods(&self, market: Market, table: &str, symbol: &Symbol) -> Result<BTreeSet<Period>> {
+        // Any period will do: all lie in one folder.
+        let any = TablePath::new(table, market.as_str(), symbol.as_str(), "2000-01")?;
+        let file = self.lake.locate(&any.path(self.layout)?);
+        let folder = file.parent().unwrap_or(self.lake.root());
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if is_absent(&error) => return Ok(BTreeSet::new()),
+            Err(error) => return Err(LakeError::io("read folder", folder, error)),
+        };
+        let mut periods = BTreeSet::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| LakeError::io("read folder", folder, error))?;
+            let name = entry.file_name();
+            let stem = name.to_str().and_then(|name| name.strip_suffix(".parquet"));
+            let period = stem.map(|stem| stem.strip_prefix("period=").unwrap_or(stem));
+            periods.extend(period.and_then(|period| period.parse::<Period>().ok()));
+        }
+        Ok(periods)
     }
 }
