@@ -351,7 +351,7 @@ impl Workshop {
                         key: key.to_owned(),
                         bytes: read.bytes,
                         sha256,
-                        rows: read.rows,
+                        rows: milled.quality().rows,
                     };
                     return Ok(Accepted {
                         milled,

@@ -199,7 +199,8 @@ impl Worker {
     fn start(&self, claim: Claim, leases: &Arc<Leases>, running: &mut JoinSet<Ended>) {
         let progress = Arc::new(TaskProgress::default());
         let cancel = CancellationToken::new();
-        let span = tracing::info_span!(
+        // Of the highest level: whatever is filtered out, the lines that are left name their task.
+        let span = tracing::error_span!(
             "task", task.id = %claim.task, generation = claim.generation, worker.id = %self.id, attempt = claim.attempt
         );
         tracing::debug!(parent: &span, "task claimed");

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tapemill_archive::{Resume, SIDECAR_SUFFIX, Sha256Digest, Validator, hex};
-use tapemill_lake::{Lake, LakeError, LakePath, Part, Staged};
+use tapemill_lake::{Lake, LakeError, LakePath, PART_VERSION_SUFFIX, Part, Staged};
 
 use crate::reading::Keep;
 
@@ -25,7 +25,7 @@ impl Keeper {
         let part = Part::resume(lake, &place)?;
         let version = lake
             .locate(&place)
-            .with_file_name(format!("{}.version.part", place.file_name()));
+            .with_file_name(format!("{}{PART_VERSION_SUFFIX}", place.file_name()));
         Ok(Self {
             lake: lake.clone(),
             key: key.to_owned(),

@@ -21,7 +21,6 @@ const CHUNKS_AHEAD: usize = 8;
 pub(crate) struct Read {
     pub bytes: u64,
     pub sha256: Sha256Digest,
-    pub rows: u64,
     /// The milled archive; or why it cannot be read, which only shows when all bytes are known.
     pub outcome: Result<Reading, Corrupt>,
     pub kept: Option<Part>,
@@ -266,7 +265,6 @@ impl Reader {
             bytes,
             ..
         } = self;
-        let rows = mill.rows();
         let outcome = match corrupt {
             Some(corrupt) => Err(corrupt),
             None => match unzip
@@ -282,7 +280,6 @@ impl Reader {
         Ok(Read {
             bytes,
             sha256: hasher.finish(),
-            rows,
             outcome,
             kept: part,
         })

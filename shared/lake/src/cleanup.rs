@@ -14,7 +14,7 @@ use crate::error::{LakeError, Result};
 use crate::lake::{Lake, is_absent, sync_folder_of};
 use crate::lineage::read_lineage;
 use crate::paths::{LakePath, RAW, TablePath};
-use crate::publish::{has_no_locks, is_resumable_part, name_behind_part};
+use crate::publish::{has_no_locks, is_resumable_part, name_behind_part, part_of_version};
 use crate::walk::{Entry, walk};
 
 /// Where the file system knows no locks, a part is a leftover when nobody wrote to it for so long.
@@ -156,6 +156,14 @@ fn superseded_by(lake: &Lake, path: &str) -> Result<Option<LakePath>> {
     }
 }
 
+/// Whether a folder lies where the lake puts things: datasets are in snake case, and so is `raw`. Others, such as the
+/// locks of a queue, are someone else's.
+fn is_ours(folder: &str) -> bool {
+    let first = folder.split('/').next().unwrap_or_default();
+    let is_snake = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
+    first.bytes().all(is_snake)
+}
+
 /// Folders that are empty once the removals are done, the deepest first.
 fn empty_folders(entries: &[Entry], removals: &[Removal]) -> Vec<Removal> {
     let gone: BTreeSet<&str> = removals.iter().map(|removal| &*removal.path).collect();
@@ -164,7 +172,7 @@ fn empty_folders(entries: &[Entry], removals: &[Removal]) -> Vec<Removal> {
     // A folder stands before its content, so backwards the content is known first.
     for entry in entries.iter().rev() {
         let is_removed = if entry.is_folder {
-            !entry.is_link && !filled.contains(&*entry.path)
+            !entry.is_link && is_ours(&entry.path) && !filled.contains(&*entry.path)
         } else {
             gone.contains(&*entry.path)
         };
@@ -195,6 +203,8 @@ fn remove_stale(path: &Path) -> Result<bool> {
 }
 
 fn lock_stale(path: &Path) -> Result<Option<File>> {
+    let part = part_of_version(path).filter(|part| part.exists());
+    let path = part.as_deref().unwrap_or(path);
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if is_absent(&error) => return Ok(None),

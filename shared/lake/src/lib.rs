@@ -39,7 +39,7 @@ pub use lake::Lake;
 pub use lineage::{CODEC, Footer, Lineage, Source, read_lineage};
 pub use output::Output;
 pub use paths::{LakePath, Layout, TablePath};
-pub use publish::{Part, Published, Staged};
+pub use publish::{PART_VERSION_SUFFIX, Part, Published, Staged};
 pub use reader::{TableReader, read_table};
 pub use walk::TableFile;
 pub use writer::{StagedTable, TableOptions, TableWriter};

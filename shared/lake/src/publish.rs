@@ -13,6 +13,10 @@ use crate::lake::{Lake, create_folder, sync_folder_of};
 use crate::paths::LakePath;
 
 const SUFFIX: &str = ".part";
+
+/// What is put behind an archive's name for the file that tells which version of it a resumable part holds. The part's
+/// lock covers both.
+pub const PART_VERSION_SUFFIX: &str = ".version.part";
 const READ_BACK: usize = 128 << 10;
 const UNIQUE_DIGITS: usize = 16;
 /// How often a part is begun again when a cleanup takes its folder or its unlocked file away.
@@ -309,6 +313,13 @@ pub(crate) fn name_behind_part(file_name: &str) -> Option<&str> {
             .bytes()
             .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
     (is_unique && !name.is_empty()).then_some(name)
+}
+
+/// The part whose lock covers this file, when it is the version file of one.
+pub(crate) fn part_of_version(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?;
+    let archive = name.strip_suffix(PART_VERSION_SUFFIX)?;
+    (!archive.is_empty()).then(|| path.with_file_name(format!("{archive}{SUFFIX}")))
 }
 
 /// Whether a file below `raw/` is an unfinished archive.

@@ -93,6 +93,23 @@ fn a_disk_that_fills_while_a_table_is_written_is_a_full_disk_and_leaves_nothing(
 }
 
 #[test]
+fn a_table_so_small_that_only_its_end_meets_the_full_disk_is_a_full_disk_too() {
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
+    let lake = disk.lake();
+    disk.fill();
+
+    let options = TableOptions::bars(1);
+    let mut writer = TableWriter::create(&lake, &place("2024-01"), &schema(), &options).unwrap();
+    writer.write(&minutes(0, 60)).unwrap();
+    let full = writer.finish(footer()).map(drop);
+
+    assert!(matches!(full, Err(LakeError::Full { .. })), "{full:?}");
+    assert_eq!(files(lake.root()), ["filler"]);
+}
+
+#[test]
 fn a_read_only_disk_is_told_and_can_still_be_read() {
     let Some(disk) = SmallDisk::mount() else {
         return;

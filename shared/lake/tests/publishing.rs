@@ -12,7 +12,8 @@ use std::thread;
 use support::{files, footer, minutes, place, publish, schema};
 use tapemill_lake::cleanup::{self, Removal, Why};
 use tapemill_lake::{
-    Lake, LakeError, LakePath, Layout, Part, StagedTable, TableOptions, TablePath, TableWriter,
+    Lake, LakeError, LakePath, Layout, PART_VERSION_SUFFIX, Part, StagedTable, TableOptions,
+    TablePath, TableWriter,
 };
 
 /// A child that does not outlive its test.
@@ -225,6 +226,26 @@ fn a_part_taken_up_after_the_plan_is_kept() {
 }
 
 #[test]
+fn the_version_of_a_part_that_is_held_is_kept_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::local(folder.path());
+    let archive = LakePath::raw("data/spot/BTCUSDT-aggTrades-2024-01.zip").unwrap();
+    let held = Part::resume(&lake, &archive).unwrap();
+    let version = format!("{archive}{PART_VERSION_SUFFIX}");
+    fs::write(folder.path().join(&version), "an etag").unwrap();
+
+    let while_held = cleanup::plan(&lake).unwrap();
+    drop(held);
+    let after = cleanup::plan(&lake).unwrap();
+    let cleaned = cleanup::apply(&lake, &after).unwrap();
+
+    assert_eq!(while_held, []);
+    assert!(after.iter().any(|removal| removal.path == version), "{after:?}");
+    assert_eq!((cleaned.removed, cleaned.kept), (after, vec![]));
+    assert!(files(folder.path()).is_empty());
+}
+
+#[test]
 fn a_kept_archive_resumes_restarts_and_is_published_whole() {
     let folder = tempfile::tempdir().unwrap();
     let lake = Lake::local(folder.path());
@@ -274,6 +295,8 @@ fn files_of_others_are_never_planned() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, "x").unwrap();
     }
+    // Where the locks of a queue's processes were; the next one may be about to put its own there.
+    fs::create_dir(folder.path().join("queue.db.locks")).unwrap();
 
     assert_eq!(cleanup::plan(&lake).unwrap(), []);
 }

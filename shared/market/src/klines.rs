@@ -15,6 +15,8 @@ const HELD: usize = 1 << 16;
 /// Bars of one archive past which it is no archive of ours: a month of seconds has 2,678,400.
 const MOST_BARS: usize = 4 << 20;
 
+const MINUTE_US: i64 = 60_000_000;
+
 /// Sorts the bars of one symbol, interval and period; of bars with one open time the last counts.
 ///
 /// Large files are given out in parts while their order allows it. A file whose order breaks after a part was given
@@ -38,6 +40,8 @@ struct Rows {
     quality: Quality,
     off_grid: u64,
     on_grid: u64,
+    minutes: u64,
+    last_minute: Option<i64>,
 }
 
 /// What came of a file.
@@ -66,6 +70,8 @@ impl KlinesMill {
                 quality: Quality::default(),
                 off_grid: 0,
                 on_grid: 0,
+                minutes: 0,
+                last_minute: None,
             },
         }
     }
@@ -217,20 +223,26 @@ impl Rows {
             .count() as u64;
         self.on_grid += on;
         self.off_grid += bars.len() as u64 - on;
+        for bar in bars {
+            let minute = Some(bar.open_time_us.div_euclid(MINUTE_US));
+            self.minutes += u64::from(minute != self.last_minute);
+            self.last_minute = minute;
+        }
     }
 
     fn summary(self) -> Quality {
         let mut quality = self.quality;
         (quality.id_gaps, quality.missing_ids) = (Some(0), Some(0));
         quality.off_grid = Some(self.off_grid);
-        let expected = self
+        let places = |length| ((self.period.end_us() - self.period.start_us()) / length) as u64;
+        quality.missing_bars = self
             .interval
             .length_us()
             .filter(|_| !self.interval.is_longer_than_a_day())
-            .map(|length| ((self.period.end_us() - self.period.start_us()) / length) as u64);
-        quality.missing_bars = expected.map(|expected| expected.saturating_sub(self.on_grid));
+            .map(|length| places(length).saturating_sub(self.on_grid));
         if self.interval == Interval::MINUTE {
-            quality.missing_minutes = quality.missing_bars;
+            // A bar beside the grid fills its minute all the same.
+            quality.missing_minutes = Some(places(MINUTE_US).saturating_sub(self.minutes));
         }
         quality
     }
@@ -287,6 +299,8 @@ mod tests {
         let (bars, quality) = mill("1m", &(row(START_MS, "1") + &row(START_MS + 61_789, "1")));
         assert_eq!(bars.len(), 2);
         assert_eq!(quality.off_grid, Some(1));
+        assert_eq!(quality.missing_bars, Some(1439));
+        assert_eq!(quality.missing_minutes, Some(1438));
     }
 
     #[test]

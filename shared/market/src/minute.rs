@@ -134,7 +134,7 @@ impl Scales {
             }
             Unit::Contracts { usd } => {
                 let quote = quantity_mantissa.checked_mul(u128::from(usd))?;
-                let base = self.base_of_contracts(quote, price_mantissa)?;
+                let base = base_of_contracts(usd, row)?;
                 (W::value(base)?, W::Quote::from_limbs(&limbs(quote))?)
             }
         };
@@ -148,24 +148,29 @@ impl Scales {
             raw_trades: row.last_trade_id - row.first_trade_id + 1,
         })
     }
+}
 
-    /// quote ÷ price at 8 decimals, half to even.
-    fn base_of_contracts(self, quote: u128, price: u128) -> Option<u128> {
-        let up = u128::from(POW10[usize::from(CONTRACT_BASE_SCALE)])
-            * u128::from(POW10[usize::from(self.price)]);
-        let numerator = quote.checked_mul(up)?;
-        let denominator = price.checked_mul(u128::from(POW10[usize::from(self.quantity)]))?;
-        let (whole, rest) = (
-            numerator.checked_div(denominator)?,
-            numerator.checked_rem(denominator)?,
-        );
-        let round_up = match rest.cmp(&(denominator - rest)) {
-            std::cmp::Ordering::Greater => true,
-            std::cmp::Ordering::Equal => whole % 2 == 1,
-            std::cmp::Ordering::Less => false,
-        };
-        Some(whole + u128::from(round_up))
-    }
+/// Quote ÷ price at 8 decimals, half to even.
+///
+/// From the row's own decimals: in the table's scales, which may be finer, the numerator could leave 128 bits.
+fn base_of_contracts(usd: u64, row: &AggTrade) -> Option<u128> {
+    let ten_to = |exponent: u8| 10u128.pow(u32::from(exponent));
+    let quote = row.quantity.mantissa.checked_mul(u128::from(usd))?;
+    let (price, up) = (row.price.mantissa, CONTRACT_BASE_SCALE + row.price.scale);
+    let (numerator, denominator) = match up.checked_sub(row.quantity.scale) {
+        Some(up) => (quote.checked_mul(ten_to(up))?, price),
+        None => (quote, price.checked_mul(ten_to(row.quantity.scale - up))?),
+    };
+    let (whole, rest) = (
+        numerator.checked_div(denominator)?,
+        numerator.checked_rem(denominator)?,
+    );
+    let round_up = match rest.cmp(&(denominator - rest)) {
+        std::cmp::Ordering::Greater => true,
+        std::cmp::Ordering::Equal => whole % 2 == 1,
+        std::cmp::Ordering::Less => false,
+    };
+    Some(whole + u128::from(round_up))
 }
 
 /// 10 to the `exponent` as factors of one limb each.

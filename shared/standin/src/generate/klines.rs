@@ -137,6 +137,19 @@ impl KlinesSpec {
         Ok((archive, facts))
     }
 
+    /// The CSV alone, without a ZIP around it.
+    ///
+    /// # Errors
+    ///
+    /// [`StandinError::Invalid`] for a spec that cannot be met.
+    pub fn csv(&self) -> Result<Vec<u8>, StandinError> {
+        self.check()?;
+        let mut text = Vec::new();
+        self.write_csv(&mut text, &mut KlinesFacts::default())
+            .map_err(StandinError::io(Path::new(&self.key())))?;
+        Ok(text)
+    }
+
     /// Bars of the whole period.
     pub(crate) fn slots(&self) -> u64 {
         self.interval.opens(self.period).count() as u64
