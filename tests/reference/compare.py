@@ -12,6 +12,7 @@ import json
 import math
 import struct
 import sys
+from array import array
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -59,6 +60,15 @@ def is_same(name, found, expected):
     return name in DERIVED and math.isclose(found, expected, rel_tol=TOLERANCE)
 
 
+def are_same_floats(found, expected):
+    """Whether two columns are floats and the same to the bit: what is_same says of each pair, only faster."""
+    if not all(type(value) is float for value in found):
+        return False
+    if not all(isinstance(value, str) and "0x" in value for value in expected):
+        return False
+    return array("d", found).tobytes() == array("d", map(float.fromhex, expected)).tobytes()
+
+
 def table_of(path, names):
     """Which part of the reference a file is about."""
     if "cvd_qty" in names or "1h_from_1m" in path:
@@ -80,6 +90,8 @@ def differences(path, reference, table):
         found = values(file.column(name))
         if len(found) != len(wanted):
             yield f"{name}: found {len(found)} rows, expected {len(wanted)}"
+            continue
+        if are_same_floats(found, wanted):
             continue
         for row, pair in enumerate(zip(found, wanted)):
             if not is_same(name, *pair):

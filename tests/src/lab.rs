@@ -123,7 +123,10 @@ impl Finished {
     /// The one line an error is; fails when there are several, or none.
     #[track_caller]
     pub fn error_line(&self) -> &str {
-        let mut lines = self.stderr.lines().filter_map(|line| line.strip_prefix("tapemill: "));
+        let mut lines = self
+            .stderr
+            .lines()
+            .filter_map(|line| line.strip_prefix("tapemill: "));
         let (first, second) = (lines.next(), lines.next());
         assert!(second.is_none(), "more than one error:\n{}", self.stderr);
         first.unwrap_or_else(|| panic!("no error:\n{}", self.stderr))

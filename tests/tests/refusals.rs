@@ -22,7 +22,10 @@ fn of_btc(lab: &Lab, more: &[&str]) -> Tapemill {
 fn bad_usage_is_one_line_that_names_the_flag_and_exit_2() {
     let lab = lab();
     let cases: [(&[&str], &[&str]); 22] = [
-        (&["--start", "2024-02", "--end", "2024-01"], &["--start", "2024-02 .. 2024-01", "--end"]),
+        (
+            &["--start", "2024-02", "--end", "2024-01"],
+            &["--start", "2024-02 .. 2024-01", "--end"],
+        ),
         (&["--start", "2024-01-32"], &["2024-01-32", "YYYY-MM-DD"]),
         (&["--start", "-7"], &["-7", "-7d"]),
         (&["--months", "2024-01,2024-13"], &["2024-13"]),
@@ -41,7 +44,10 @@ fn bad_usage_is_one_line_that_names_the_flag_and_exit_2() {
         (&["--lease", "soon"], &["--lease", "soon"]),
         (&["--whale-quote=-1"], &["--whale-quote", "-1"]),
         (&["--layout", "flat"], &["--layout", "flat", "hive"]),
-        (&["--queue", "postgres://x"], &["postgres://x", "sqlite:PATH"]),
+        (
+            &["--queue", "postgres://x"],
+            &["postgres://x", "sqlite:PATH"],
+        ),
         (&["--listing", "nonsense"], &["nonsense"]),
         (&["stray"], &["stray"]),
     ];
@@ -50,7 +56,10 @@ fn bad_usage_is_one_line_that_names_the_flag_and_exit_2() {
 
         let line = refused.only_error_line();
         for told in told {
-            assert!(line.contains(told), "{arguments:?}: {told:?} is not in {line:?}");
+            assert!(
+                line.contains(told),
+                "{arguments:?}: {told:?} is not in {line:?}"
+            );
         }
     }
     assert!(!lab.output().exists(), "nothing was begun");
@@ -64,12 +73,23 @@ fn sources_and_outputs_that_cannot_be_are_refused() {
         (["--source", "no-such-folder"], "no such folder"),
         (["--source", "ftp://example.org"], "ftp://example.org"),
         (["--source", "http://"], "cannot be a source"),
-        (["--output", "s3://bucket/x"], "not a folder of this machine"),
+        (
+            ["--output", "s3://bucket/x"],
+            "not a folder of this machine",
+        ),
         (["--config", "no-such.toml"], "no-such.toml"),
     ] {
         let run = Tapemill::new(BINARY).folder(lab.folder());
-        let refused = run.args(["run", "--symbols", "BTCUSDT"]).args(words).run().expect(2);
-        assert!(refused.only_error_line().contains(told), "{}", refused.stderr);
+        let refused = run
+            .args(["run", "--symbols", "BTCUSDT"])
+            .args(words)
+            .run()
+            .expect(2);
+        assert!(
+            refused.only_error_line().contains(told),
+            "{}",
+            refused.stderr
+        );
     }
 }
 
@@ -79,14 +99,19 @@ fn a_selection_without_symbols_is_refused() {
     for command in ["run", "plan", "fetch"] {
         let refused = lab.from_source(&[command]).run().expect(2);
         let line = refused.only_error_line();
-        assert!(line.contains("--symbols is missing") && line.contains("@FILE"), "{line}");
+        assert!(
+            line.contains("--symbols is missing") && line.contains("@FILE"),
+            "{line}"
+        );
     }
 }
 
 #[test]
 fn a_bad_symbol_or_symbols_file_is_refused_and_names_the_culprit() {
     let lab = lab();
-    let write = |name: &str, text: &str| fs::write(lab.folder().join(name), text).expect("it can be written");
+    let write = |name: &str, text: &str| {
+        fs::write(lab.folder().join(name), text).expect("it can be written")
+    };
     write("path.txt", "BTCUSDT\n../etc/passwd\n");
     write("empty.txt", "# nothing yet\n\n");
     write("column.csv", "market,symbol\num,BTCUSDT\num,\n");
@@ -100,8 +125,15 @@ fn a_bad_symbol_or_symbols_file_is_refused_and_names_the_culprit() {
         ("@empty.txt", "empty.txt"),
         ("@column.csv", "column.csv"),
     ] {
-        let refused = lab.from_source(&["run", "--symbols", symbols]).run().expect(2);
-        assert!(refused.only_error_line().contains(told), "{symbols}: {}", refused.stderr);
+        let refused = lab
+            .from_source(&["run", "--symbols", symbols])
+            .run()
+            .expect(2);
+        assert!(
+            refused.only_error_line().contains(told),
+            "{symbols}: {}",
+            refused.stderr
+        );
     }
     assert!(!lab.output().exists());
 }
@@ -110,10 +142,32 @@ fn a_bad_symbol_or_symbols_file_is_refused_and_names_the_culprit() {
 fn symbols_come_in_many_spellings_and_from_files() {
     let lab = lab();
     lab.mirror.trades("ETHUSDT", "2024-01", 100);
-    fs::write(lab.folder().join("mine.txt"), "# mine\nbtcusdt # first\nETH/USDT:USDT\n").expect("it can be written");
-    fs::write(lab.folder().join("mine.csv"), "rank,symbol\n1,BTC-USDT\n2,ETHUSDT\n").expect("it can be written");
-    for symbols in ["BTCUSDT,ETHUSDT", "btcusdt,eth-usdt", "BTC/USDT,ETH/USDT:USDT", "@mine.txt", "@mine.csv", "all"] {
-        let words = ["plan", "--dry-run", "--data", "aggTrades", "--symbols", symbols];
+    fs::write(
+        lab.folder().join("mine.txt"),
+        "# mine\nbtcusdt # first\nETH/USDT:USDT\n",
+    )
+    .expect("it can be written");
+    fs::write(
+        lab.folder().join("mine.csv"),
+        "rank,symbol\n1,BTC-USDT\n2,ETHUSDT\n",
+    )
+    .expect("it can be written");
+    for symbols in [
+        "BTCUSDT,ETHUSDT",
+        "btcusdt,eth-usdt",
+        "BTC/USDT,ETH/USDT:USDT",
+        "@mine.txt",
+        "@mine.csv",
+        "all",
+    ] {
+        let words = [
+            "plan",
+            "--dry-run",
+            "--data",
+            "aggTrades",
+            "--symbols",
+            symbols,
+        ];
         let plan = lab.from_source(&words).run().expect(0);
         assert_eq!(plan.stdout.lines().count(), 2, "{symbols}: {}", plan.stdout);
     }
@@ -122,28 +176,50 @@ fn symbols_come_in_many_spellings_and_from_files() {
 #[test]
 fn unknown_variables_and_settings_are_refused_with_the_nearest_name() {
     let lab = lab();
-    let variable = of_btc(&lab, &[]).env("TAPEMILL_WORKER", "2").run().expect(2);
+    let variable = of_btc(&lab, &[])
+        .env("TAPEMILL_WORKER", "2")
+        .run()
+        .expect(2);
     let line = variable.only_error_line();
-    assert!(line.contains("TAPEMILL_WORKER ") && line.contains("TAPEMILL_WORKERS"), "{line}");
+    assert!(
+        line.contains("TAPEMILL_WORKER ") && line.contains("TAPEMILL_WORKERS"),
+        "{line}"
+    );
 
     let empty = of_btc(&lab, &[]).env("TAPEMILL_LEASE", "").run().expect(2);
-    assert!(empty.only_error_line().contains("TAPEMILL_LEASE is empty"), "{}", empty.stderr);
+    assert!(
+        empty.only_error_line().contains("TAPEMILL_LEASE is empty"),
+        "{}",
+        empty.stderr
+    );
 
-    let bad = of_btc(&lab, &[]).env("TAPEMILL_LEASE", "soon").run().expect(2);
+    let bad = of_btc(&lab, &[])
+        .env("TAPEMILL_LEASE", "soon")
+        .run()
+        .expect(2);
     assert!(bad.only_error_line().contains("soon"), "{}", bad.stderr);
 
     let toml = lab.folder().join("tapemill.toml");
     for (text, told) in [
-        ("lease = \"60s\"\nworkrs = 2\n", ["tapemill.toml:2", "workrs", "workers"]),
+        (
+            "lease = \"60s\"\nworkrs = 2\n",
+            ["tapemill.toml:2", "workrs", "workers"],
+        ),
         ("lease = \"\"\n", ["tapemill.toml:1", "lease", "empty"]),
-        ("[queue]\nlease = \"60s\"\n", ["tapemill.toml:1", "queue", ""]),
+        (
+            "[queue]\nlease = \"60s\"\n",
+            ["tapemill.toml:1", "queue", ""],
+        ),
         ("lease = \n", ["tapemill.toml:1", "", ""]),
         ("lease = \"soon\"\n", ["soon", "lease", ""]),
     ] {
         fs::write(&toml, text).expect("it can be written");
         let refused = of_btc(&lab, &[]).run().expect(2);
         let line = refused.only_error_line();
-        assert!(told.iter().all(|told| line.contains(told)), "{text:?}: {line}");
+        assert!(
+            told.iter().all(|told| line.contains(told)),
+            "{text:?}: {line}"
+        );
     }
     assert!(!lab.output().exists());
 }
@@ -151,7 +227,12 @@ fn unknown_variables_and_settings_are_refused_with_the_nearest_name() {
 fn settings(command: Tapemill) -> BTreeMap<String, (String, String)> {
     let shown = command.run().expect(0).json_lines();
     let text = |value: &Value| value.as_str().expect("it is text").to_owned();
-    let setting = |line: &Value| (text(&line["name"]), (text(&line["value"]), text(&line["origin"])));
+    let setting = |line: &Value| {
+        (
+            text(&line["name"]),
+            (text(&line["value"]), text(&line["origin"])),
+        )
+    };
     shown.iter().map(setting).collect()
 }
 
@@ -163,7 +244,10 @@ fn a_flag_goes_before_the_environment_before_the_file_before_the_default() {
 
     let show = Tapemill::new(BINARY).folder(lab.folder());
     let show = show.args(["config", "show", "--json", "--lease", "40s"]);
-    let shown = settings(show.env("TAPEMILL_LEASE", "30s").env("TAPEMILL_GRACE", "6s"));
+    let shown = settings(
+        show.env("TAPEMILL_LEASE", "30s")
+            .env("TAPEMILL_GRACE", "6s"),
+    );
 
     let of = |name: &str| {
         let (value, origin) = &shown[name];
@@ -176,8 +260,15 @@ fn a_flag_goes_before_the_environment_before_the_file_before_the_default() {
     assert_eq!(of("data"), ("aggTrades,klines:1h", "tapemill.toml:5"));
     assert_eq!(of("expiries"), ("5", "default"));
     assert_eq!(of("market"), ("um", "default"));
-    for name in ["symbols", "start", "end", "months", "source", "listing", "output", "queue", "workers", "name", "force"] {
-        assert!(shown.contains_key(name), "{name} is a setting: {:?}", shown.keys());
+    for name in [
+        "symbols", "start", "end", "months", "source", "listing", "output", "queue", "workers",
+        "name", "force",
+    ] {
+        assert!(
+            shown.contains_key(name),
+            "{name} is a setting: {:?}",
+            shown.keys()
+        );
     }
 }
 
@@ -185,7 +276,11 @@ fn a_flag_goes_before_the_environment_before_the_file_before_the_default() {
 fn settings_of_the_file_and_the_environment_are_obeyed() {
     let lab = lab();
     lab.mirror.klines("BTCUSDT", "2024-01");
-    fs::write(lab.folder().join("mine.toml"), "symbols = \"BTCUSDT\"\ndata = \"klines:1m\"\n").expect("it can be written");
+    fs::write(
+        lab.folder().join("mine.toml"),
+        "symbols = \"BTCUSDT\"\ndata = \"klines:1m\"\n",
+    )
+    .expect("it can be written");
 
     let run = lab.from_source(&["run", "--config", "mine.toml"]);
     run.env("TAPEMILL_LAYOUT", "hive").run().expect(0);
@@ -202,15 +297,25 @@ fn data_goes_to_stdout_and_everything_else_to_stderr() {
     let run = of_btc(&lab, &[]).run().expect(0);
     let json = of_btc(&lab, &["--json", "--force", "-v"]).run().expect(0);
     let quiet = of_btc(&lab, &["-q"]).run().expect(0);
-    let help = Tapemill::new(BINARY).args(["run", "--help"]).run().expect(0);
+    let help = Tapemill::new(BINARY)
+        .args(["run", "--help"])
+        .run()
+        .expect(0);
 
     assert_eq!(run.stdout, "");
     assert!(run.stderr.contains("1 done"), "{}", run.stderr);
     let report = json.json_lines();
     assert_eq!(report.len(), 1, "the report is the only data");
-    assert_eq!((&report[0]["done"], &report[0]["milled"]), (&1.into(), &1.into()));
+    assert_eq!(
+        (&report[0]["done"], &report[0]["milled"]),
+        (&1.into(), &1.into())
+    );
     assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", ""));
-    assert!(help.stderr.is_empty() && help.stdout.contains("TAPEMILL_SYMBOLS"), "{}", help.stdout);
+    assert!(
+        help.stderr.is_empty() && help.stdout.contains("TAPEMILL_SYMBOLS"),
+        "{}",
+        help.stdout
+    );
 }
 
 #[test]
@@ -220,20 +325,37 @@ fn json_logs_carry_task_generation_and_worker_on_every_line_of_a_task() {
     spec.style.broken_row = Some((50, "rubbish".to_owned()));
     lab.mirror.lay(spec, &Default::default());
 
-    let run = of_btc(&lab, &["--log-format", "json", "-q", "--name", "me"]).run().expect(3);
+    let run = of_btc(&lab, &["--log-format", "json", "-q", "--name", "me"])
+        .run()
+        .expect(3);
 
-    let lines: Vec<Value> = run.stderr.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let lines: Vec<Value> = run
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
     assert!(!lines.is_empty(), "a dead task is an error, however quiet");
     for line in lines {
         let text = line.to_string();
-        for told in ["um/aggTrades/BTCUSDT/2024-01", "\"task.id\"", "\"generation\"", "\"worker.id\"", "me-"] {
+        for told in [
+            "um/aggTrades/BTCUSDT/2024-01",
+            "\"task.id\"",
+            "\"generation\"",
+            "\"worker.id\"",
+            "me-",
+        ] {
             assert!(text.contains(told), "{told}: {text}");
         }
     }
 }
 
 fn keys(value: &Value) -> Vec<&str> {
-    let mut keys: Vec<&str> = value.as_object().expect("an object").keys().map(String::as_str).collect();
+    let mut keys: Vec<&str> = value
+        .as_object()
+        .expect("an object")
+        .keys()
+        .map(String::as_str)
+        .collect();
     keys.sort_unstable();
     keys
 }
@@ -243,16 +365,32 @@ fn status_and_tasks_have_the_shapes_that_programs_rely_on() {
     let lab = lab();
     lab.mirror.klines("BTCUSDT", "2024-01");
     lab.everything(&["plan"]).run().expect(0);
-    let planned = lab.command(&["status", "--json"]).run().expect(0).json_lines();
+    let planned = lab
+        .command(&["status", "--json"])
+        .run()
+        .expect(0)
+        .json_lines();
     lab.everything(&["run"]).run().expect(0);
-    let done = lab.command(&["status", "--json"]).run().expect(0).json_lines();
+    let done = lab
+        .command(&["status", "--json"])
+        .run()
+        .expect(0)
+        .json_lines();
 
     let states = ["dead", "done", "leased", "missing", "pending"];
     for status in [&planned, &done] {
         assert_eq!(status.len(), 1);
         let top = [
-            "brake_seconds", "bytes", "bytes_per_second", "datasets", "eta_seconds", "paused", "queue",
-            "rows_per_second", "totals", "workers",
+            "brake_seconds",
+            "bytes",
+            "bytes_per_second",
+            "datasets",
+            "eta_seconds",
+            "paused",
+            "queue",
+            "rows_per_second",
+            "totals",
+            "workers",
         ];
         assert_eq!(keys(&status[0]), top);
         assert_eq!(keys(&status[0]["totals"]), states);
@@ -261,12 +399,19 @@ fn status_and_tasks_have_the_shapes_that_programs_rely_on() {
         assert_eq!(keys(&status[0]["bytes"]), ["done", "left"]);
         assert_eq!(status[0]["paused"], false);
     }
-    assert_eq!(planned[0]["eta_seconds"], Value::Null, "without a rate nobody knows");
+    assert_eq!(
+        planned[0]["eta_seconds"],
+        Value::Null,
+        "without a rate nobody knows"
+    );
     assert!(planned[0]["bytes"]["left"].as_u64() > Some(0) && planned[0]["bytes"]["done"] == 0);
     assert!(done[0]["bytes"]["done"].as_u64() > Some(0) && done[0]["bytes"]["left"] == 0);
     assert_eq!(done[0]["totals"]["done"], 2);
 
     for task in lab.tasks() {
-        assert_eq!(keys(&task), ["attempts", "expiries", "history", "id", "reason", "state"]);
+        assert_eq!(
+            keys(&task),
+            ["attempts", "expiries", "history", "id", "reason", "state"]
+        );
     }
 }

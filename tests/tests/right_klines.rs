@@ -8,7 +8,12 @@ const BINARY: &str = env!("CARGO_BIN_EXE_tapemill-under-test");
 
 fn spec(market: Market, symbol: &str, interval: &str, period: &str) -> KlinesSpec {
     let interval: Interval = interval.parse().expect("it is an interval");
-    KlinesSpec::new(market, symbol, interval, period.parse().expect("it is a period"))
+    KlinesSpec::new(
+        market,
+        symbol,
+        interval,
+        period.parse().expect("it is a period"),
+    )
 }
 
 /// A spec with every oddity its number of bars has room for.
@@ -36,8 +41,17 @@ fn lay(lab: &Lab, spec: &KlinesSpec) -> (String, KlinesFacts) {
 /// Runs, compares with the reference, and the reference with what the generator knows.
 #[track_caller]
 fn run(lab: &Lab, market: Market, intervals: &str, laid: &[(String, KlinesFacts)]) -> Vec<Judged> {
-    let data: Vec<_> = intervals.split(',').map(|interval| format!("klines:{interval}")).collect();
-    let words = ["run", "--market", market.as_str(), "--data", &data.join(",")];
+    let data: Vec<_> = intervals
+        .split(',')
+        .map(|interval| format!("klines:{interval}"))
+        .collect();
+    let words = [
+        "run",
+        "--market",
+        market.as_str(),
+        "--data",
+        &data.join(","),
+    ];
     lab.everything(&words).run().expect(0);
     let judged = judge(lab.mirror.root(), &lab.output(), &[]);
     assert_eq!(judged.len(), laid.len());
@@ -55,12 +69,22 @@ fn run(lab: &Lab, market: Market, intervals: &str, laid: &[(String, KlinesFacts)
 
 #[test]
 fn minutes_of_each_market_are_the_csvs_cells_and_hours_follow_from_them() {
-    let markets = [(Market::Um, "BTCUSDT"), (Market::Cm, "ETHUSD_PERP"), (Market::Spot, "ETHBTC")];
+    let markets = [
+        (Market::Um, "BTCUSDT"),
+        (Market::Cm, "ETHUSD_PERP"),
+        (Market::Spot, "ETHBTC"),
+    ];
     for (at, (market, symbol)) in markets.into_iter().enumerate() {
         let lab = Lab::new(BINARY);
-        let month = quirky(market, symbol, "1m", "2024-02", 41_760);
+        // One month is enough to fill several row groups.
+        let (period, bars) = [("2024-02", 41_760), ("2024-02-29", 1_440)][at.min(1)];
+        let month = quirky(market, symbol, "1m", period, bars);
         let mut day = quirky(market, symbol, "1m", "2024-03-01", 1_440);
-        day.order = [Order::InterleavedTwoStreams, Order::Shuffled, Order::Shuffled][at];
+        day.order = [
+            Order::InterleavedTwoStreams,
+            Order::Shuffled,
+            Order::Shuffled,
+        ][at];
         day.style.header = market == Market::Spot;
         day.style.time_unit = [TimeUnit::Ms, TimeUnit::Iso, TimeUnit::Us][at];
         day.style.crlf = at == 0;
@@ -70,7 +94,11 @@ fn minutes_of_each_market_are_the_csvs_cells_and_hours_follow_from_them() {
         let judged = run(&lab, market, "1m", &laid);
 
         for judged in &judged {
-            assert_eq!(judged.tables.len(), 2, "minutes, and hours from them: {judged:?}");
+            assert_eq!(
+                judged.tables.len(),
+                2,
+                "minutes, and hours from them: {judged:?}"
+            );
             for oddity in ["contradictions", "off_grid", "missing_minutes", "unordered"] {
                 assert!(judged.count(oddity) > 0, "{oddity} of {}", judged.key);
             }
@@ -144,14 +172,20 @@ fn a_day_of_seconds_whose_order_breaks_late_is_the_csvs_cells() {
     };
     // The first second comes once more at the very end, when most bars were given out, and that row counts.
     let csv = String::from_utf8(sorted.csv().expect("it can be met")).expect("it is text");
-    let first = csv.lines().next().expect("it has rows").replacen('.', "7.", 1);
+    let first = csv
+        .lines()
+        .next()
+        .expect("it has rows")
+        .replacen('.', "7.", 1);
     let broken = format!("{csv}{first}\n");
     let (root, key, period) = (lab.mirror.root(), sorted.key(), sorted.period);
     Packing::default()
         .wrap(root, &key, Market::Spot, period, broken.as_bytes())
         .expect("the archive can be written");
 
-    lab.everything(&["run", "--market", "spot", "--data", "klines:1s"]).run().expect(0);
+    lab.everything(&["run", "--market", "spot", "--data", "klines:1s"])
+        .run()
+        .expect(0);
 
     let judged = judge(lab.mirror.root(), &lab.output(), &[]);
     assert_eq!(judged[0].count("contradictions"), 1);

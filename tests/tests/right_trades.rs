@@ -36,8 +36,7 @@ fn quirky(dice: &mut Dice, market: Market, symbol: &str, period: Period) -> AggT
     ]);
     spec.style.booleans = dice.of(&[Booleans::Lower, Booleans::Title, Booleans::Upper]);
     spec.style.crlf = dice.once_in(3);
-    spec.style.last_line =
-        dice.of(&[LastLine::Ended, LastLine::Unended, LastLine::ThenBlank]);
+    spec.style.last_line = dice.of(&[LastLine::Ended, LastLine::Unended, LastLine::ThenBlank]);
     spec.order = dice.of(&[Order::Sorted, Order::InterleavedTwoStreams, Order::Shuffled]);
     spec.duplicates = dice.below(60);
     spec.contradictions = dice.below(30);
@@ -97,7 +96,12 @@ fn run_random(market: Market, archives: &[(&str, &str)]) -> AggTradesFacts {
 #[track_caller]
 fn agree(judged: &Judged, facts: &AggTradesFacts) {
     let repeated = judged.count("duplicates") + judged.count("contradictions");
-    assert_eq!(repeated, facts.duplicates + facts.contradictions, "{}", judged.key);
+    assert_eq!(
+        repeated,
+        facts.duplicates + facts.contradictions,
+        "{}",
+        judged.key
+    );
     let counts = [
         ("rows", facts.rows),
         ("zero_quantity", facts.zero_quantity),
@@ -251,7 +255,10 @@ fn the_rows_worked_out_by_hand_come_out() {
     let compare = reference_folder().join("compare.py");
     let expected = golden_folder().join("expected.json");
     for dataset in ["aggtrades_1m", "factors_1h"] {
-        let table = lab.output().join(dataset).join("um/BTCUSDT/2024-01.parquet");
+        let table = lab
+            .output()
+            .join(dataset)
+            .join("um/BTCUSDT/2024-01.parquet");
         let arguments = [&compare, &table, &expected].map(|path| path.to_str().expect("plain"));
         Python::new().run(&arguments);
     }
@@ -273,7 +280,9 @@ fn sums_that_lie_between_two_floats_go_to_the_even_one() {
 
     lab.everything(&["run"]).run().expect(0);
 
-    let table = lab.output().join("aggtrades_1m/um/BTCUSDT/2024-01-17.parquet");
+    let table = lab
+        .output()
+        .join("aggtrades_1m/um/BTCUSDT/2024-01-17.parquet");
     let script = "import sys, pyarrow.parquet as pq\n\
                   print([int(v) for v in pq.read_table(sys.argv[1]).column('base_volume').to_pylist()])";
     let told = Python::new().run(&["-c", script, table.to_str().expect("plain")]);

@@ -50,8 +50,14 @@ fn a_second_run_asks_for_listings_only() {
 #[test]
 fn after_one_file_is_deleted_only_its_task_runs() {
     for (file, zip) in [
-        ("factors_1h/um/ETHUSDT/2024-02.parquet", "ETHUSDT-aggTrades-2024-02.zip"),
-        ("klines_1m/um/BTCUSDT/2024-01.parquet", "BTCUSDT-1m-2024-01.zip"),
+        (
+            "factors_1h/um/ETHUSDT/2024-02.parquet",
+            "ETHUSDT-aggTrades-2024-02.zip",
+        ),
+        (
+            "klines_1m/um/BTCUSDT/2024-01.parquet",
+            "BTCUSDT-1m-2024-01.zip",
+        ),
     ] {
         let lab = finished();
         let made = hashes(&lab.output());
@@ -89,7 +95,10 @@ fn without_its_queue_an_output_is_recognised_by_its_footers_and_checksums() {
 
     let files = lab.mirror.files_asked_for();
     assert_eq!(files.len(), 8, "{files:?}");
-    assert!(files.iter().all(|file| file.ends_with(".CHECKSUM")), "{files:?}");
+    assert!(
+        files.iter().all(|file| file.ends_with(".CHECKSUM")),
+        "{files:?}"
+    );
     assert_eq!(hashes(&lab.output()), made);
     assert_eq!(lab.totals()["done"], 8);
 }
@@ -111,7 +120,10 @@ fn without_its_queue_a_changed_archive_and_a_foreign_file_are_milled() {
     let mut zips = lab.mirror.zips_asked_for();
     zips.sort();
     assert_eq!(zips.len(), 2, "{zips:?}");
-    assert!(zips[0].ends_with("BTCUSDT-aggTrades-2024-01.zip"), "{zips:?}");
+    assert!(
+        zips[0].ends_with("BTCUSDT-aggTrades-2024-01.zip"),
+        "{zips:?}"
+    );
     assert!(zips[1].ends_with("ETHUSDT-1m-2024-02.zip"), "{zips:?}");
     assert_eq!(hashes(&lab.output()), expected);
 }
@@ -137,7 +149,10 @@ fn an_archive_published_anew_with_another_size_is_milled_again() {
     lab.everything(&["run"]).run().expect(0);
 
     let zips = lab.mirror.zips_asked_for();
-    assert!(zips.len() == 1 && zips[0].contains("ETHUSDT-aggTrades-2024-01"), "{zips:?}");
+    assert!(
+        zips.len() == 1 && zips[0].contains("ETHUSDT-aggTrades-2024-01"),
+        "{zips:?}"
+    );
     assert_eq!(hashes(&lab.output()), expected);
 }
 
@@ -151,14 +166,19 @@ fn a_process_with_another_threshold_or_layout_is_refused() {
         ("--layout", "hive"),
     ] {
         let run = lab.everything(&["run", flag, value]).run().expect(1);
-        let worker = lab.from_source(&["worker", "--exit-when-drained", flag, value]).run();
+        let worker = lab
+            .from_source(&["worker", "--exit-when-drained", flag, value])
+            .run();
         let worker = worker.expect(1);
 
         for refused in [run, worker] {
             let line = refused.error_line();
             let setting = flag.trim_start_matches('-');
             assert!(line.contains(setting) && line.contains(value), "{line}");
-            assert!(line.contains("set it to the queue's value, or use another queue"), "{line}");
+            assert!(
+                line.contains("set it to the queue's value, or use another queue"),
+                "{line}"
+            );
         }
     }
     assert_eq!(lab.mirror.zips_asked_for(), [""; 0]);
@@ -193,7 +213,11 @@ fn a_second_fetch_brings_nothing_and_a_damaged_copy_is_brought_again() {
     let second = lab.everything(&["fetch"]).run().expect(0);
 
     assert_eq!(lab.mirror.zips_asked_for(), [""; 0]);
-    assert!(second.stderr.contains("0 fetched, 8 were there"), "{}", second.stderr);
+    assert!(
+        second.stderr.contains("0 fetched, 8 were there"),
+        "{}",
+        second.stderr
+    );
 
     let archive = lab.mirror.trades("BTCUSDT", "2024-01", 30_000);
     let copy = lab.output().join("raw").join(&archive.key);
@@ -215,12 +239,20 @@ fn fetch_shows_nothing_of_a_corrupt_archive() {
         damage: Some(tapemill_standin::generate::Damage::FlippedByte(50)),
         ..Packing::default()
     };
-    let bad = lab.mirror.lay(trades_of("BTCUSDT", "2024-01", 1_000), &packing);
+    let bad = lab
+        .mirror
+        .lay(trades_of("BTCUSDT", "2024-01", 1_000), &packing);
     let good = lab.mirror.trades("ETHUSDT", "2024-01", 1_000);
 
     let fetched = lab.everything(&["fetch"]).run().expect(3);
 
-    assert!(fetched.stderr.contains("1 fetched, 0 were there, 0 missing, 1 failed"), "{}", fetched.stderr);
+    assert!(
+        fetched
+            .stderr
+            .contains("1 fetched, 0 were there, 0 missing, 1 failed"),
+        "{}",
+        fetched.stderr
+    );
     assert!(!lab.output().join("raw").join(bad.key).exists());
     assert!(lab.output().join("raw").join(good.key).exists());
 }
@@ -238,12 +270,16 @@ fn keep_zip_keeps_archives_with_their_checksums() {
     assert_eq!(zips.len(), 8, "{zips:?}");
     for key in zips {
         for name in [key.clone(), format!("{key}.CHECKSUM")] {
-            let kept = fs::read_to_string(lab.output().join("raw").join(&name)).map_err(|error| error.kind());
+            let kept = fs::read_to_string(lab.output().join("raw").join(&name))
+                .map_err(|error| error.kind());
             // A ZIP is no text, but it is there.
             assert_ne!(kept, Err(std::io::ErrorKind::NotFound), "{name}");
         }
         let original = fs::read(lab.mirror.root().join(&key)).expect("it is served");
-        assert_eq!(fs::read(lab.output().join("raw").join(&key)).expect("it was kept"), original);
+        assert_eq!(
+            fs::read(lab.output().join("raw").join(&key)).expect("it was kept"),
+            original
+        );
     }
     assert!(parts(&lab.output()).is_empty());
 }
@@ -259,11 +295,16 @@ fn a_kept_part_goes_on_where_a_killed_process_left_it() {
         let lab = Lab::new(BINARY);
         let archive = lab.mirror.trades("BTCUSDT", "2024-01", 60_000);
         let expected = lab.undisturbed();
-        let words: &[&str] = if command == "run" { &["run", "--keep-zip"] } else { &["fetch"] };
+        let words: &[&str] = if command == "run" {
+            &["run", "--keep-zip"]
+        } else {
+            &["fetch"]
+        };
         let slow = Fault::Slow {
             bytes_per_second: 200_000,
         };
-        lab.mirror.set_faults(Faults::one("**.zip", slow, When::Always));
+        lab.mirror
+            .set_faults(Faults::one("**.zip", slow, When::Always));
         let process = lab.everything(words).spawn();
         let part = part_of(&lab, &archive.key);
         let held = || fs::metadata(&part).map_or(0, |part| part.len());
@@ -277,10 +318,16 @@ fn a_kept_part_goes_on_where_a_killed_process_left_it() {
         lab.everything(words).run().expect(0);
 
         let log = lab.mirror.log();
-        let zips: Vec<_> = log.iter().filter(|request| request.path.ends_with(".zip")).collect();
+        let zips: Vec<_> = log
+            .iter()
+            .filter(|request| request.path.ends_with(".zip"))
+            .collect();
         assert_eq!(zips.len(), 1, "{zips:#?}");
         assert_eq!(zips[0].range, Some(format!("bytes={left}-")), "{command}");
-        assert!(zips[0].if_range.is_some() && zips[0].status == 206, "{zips:#?}");
+        assert!(
+            zips[0].if_range.is_some() && zips[0].status == 206,
+            "{zips:#?}"
+        );
         assert_eq!(zips[0].bytes_sent, archive.bytes - left);
         let kept = fs::read(lab.output().join("raw").join(&archive.key)).expect("it was kept");
         assert_eq!(kept, fs::read(&archive.path).expect("it is served"));
@@ -298,7 +345,8 @@ fn a_kept_part_of_an_archive_published_anew_is_not_gone_on_with() {
     let slow = Fault::Slow {
         bytes_per_second: 200_000,
     };
-    lab.mirror.set_faults(Faults::one("**.zip", slow, When::Always));
+    lab.mirror
+        .set_faults(Faults::one("**.zip", slow, When::Always));
     let process = lab.everything(&["run", "--keep-zip"]).spawn();
     let part = part_of(&lab, &old.key);
     until("a third is there", || {

@@ -14,7 +14,8 @@ const ROWS: u64 = 5_000;
 /// An archive with one file.
 fn lab(packing: &Packing) -> Lab {
     let lab = Lab::new(BINARY);
-    lab.mirror.lay(trades_of("BTCUSDT", "2024-01", ROWS), packing);
+    lab.mirror
+        .lay(trades_of("BTCUSDT", "2024-01", ROWS), packing);
     lab
 }
 
@@ -42,7 +43,9 @@ fn assert_published_with(lab: &Lab, verdict: &str) {
     for file in made.keys() {
         let bytes = std::fs::read(lab.output().join(file)).expect("it was made");
         let told = format!("\"verdict\":\"{verdict}\"");
-        let is_told = bytes.windows(told.len()).any(|window| window == told.as_bytes());
+        let is_told = bytes
+            .windows(told.len())
+            .any(|window| window == told.as_bytes());
         assert!(is_told, "the footer of {file} does not tell {told}");
     }
 }
@@ -51,7 +54,11 @@ fn assert_published_with(lab: &Lab, verdict: &str) {
 #[track_caller]
 fn assert_dead(lab: &Lab, reason: &str) -> Value {
     let task = lab.task(TASK);
-    assert_eq!((&task["state"], &task["reason"]), (&"dead".into(), &reason.into()), "{task:#}");
+    assert_eq!(
+        (&task["state"], &task["reason"]),
+        (&"dead".into(), &reason.into()),
+        "{task:#}"
+    );
     assert!(hashes(&lab.output()).is_empty());
     assert!(parts(&lab.output()).is_empty());
     task
@@ -74,8 +81,11 @@ fn a_wrong_checksum_of_bytes_that_came_twice_is_published_and_told() {
 #[test]
 fn a_checksum_that_was_wrong_once_is_asked_for_again() {
     let lab = lab(&Packing::default());
-    lab.mirror
-        .set_faults(Faults::one("**.CHECKSUM", Fault::WrongChecksum, When::First(1)));
+    lab.mirror.set_faults(Faults::one(
+        "**.CHECKSUM",
+        Fault::WrongChecksum,
+        When::First(1),
+    ));
 
     lab.everything(&["run"]).run().expect(0);
 
@@ -118,8 +128,15 @@ fn a_flipped_byte_makes_the_archive_dead() {
         let run = lab.everything(&["run"]).run().expect(3);
 
         let task = assert_dead(&lab, "corrupt");
-        assert!(run.stderr.contains(&format!("dead: {TASK}: corrupt")), "{}", run.stderr);
-        assert_eq!(task["attempts"], 1, "the same bytes twice need no third time");
+        assert!(
+            run.stderr.contains(&format!("dead: {TASK}: corrupt")),
+            "{}",
+            run.stderr
+        );
+        assert_eq!(
+            task["attempts"], 1,
+            "the same bytes twice need no third time"
+        );
         assert_eq!(lab.mirror.zips_asked_for().len(), 2);
     }
 }
@@ -129,7 +146,8 @@ fn a_byte_flipped_on_the_way_is_healed_by_another_reading() {
     let lab = lab(&Packing::default());
     let expected = lab.undisturbed();
     let flipped = Fault::Corrupt { at_percent: 50 };
-    lab.mirror.set_faults(Faults::one("**.zip", flipped, When::First(1)));
+    lab.mirror
+        .set_faults(Faults::one("**.zip", flipped, When::First(1)));
 
     lab.everything(&["run"]).run().expect(0);
 
@@ -142,9 +160,21 @@ fn a_bad_row_is_named_by_file_line_column_and_content() {
     // The header is line 1.
     for (row, column, found) in [
         ("2502500,forty,0.1,1,1,1704067200000,true", "price", "forty"),
-        ("2502500,40000.0,-0.1,1,1,1704067200000,true", "quantity", "-0.1"),
-        ("2502500,40000.0,0.1,1,1,yesterday,true", "transact_time", "yesterday"),
-        ("2502500,40000.0,0.1,1,1,1704067200000,maybe", "is_buyer_maker", "maybe"),
+        (
+            "2502500,40000.0,-0.1,1,1,1704067200000,true",
+            "quantity",
+            "-0.1",
+        ),
+        (
+            "2502500,40000.0,0.1,1,1,yesterday,true",
+            "transact_time",
+            "yesterday",
+        ),
+        (
+            "2502500,40000.0,0.1,1,1,1704067200000,maybe",
+            "is_buyer_maker",
+            "maybe",
+        ),
         ("x,40000.0,0.1,1,1,1704067200000,true", "agg_trade_id", "x"),
     ] {
         let lab = lab_with_row(row);
@@ -154,19 +184,31 @@ fn a_bad_row_is_named_by_file_line_column_and_content() {
         let task = assert_dead(&lab, "corrupt");
         let told = format!("{FILE}: line 2502, column {column}: {found:?} is not ");
         assert!(run.stderr.contains(&told), "{told}\n{}", run.stderr);
-        assert!(task["message"].as_str().unwrap_or_default().contains(&told), "{task:#}");
+        assert!(
+            task["message"].as_str().unwrap_or_default().contains(&told),
+            "{task:#}"
+        );
     }
 }
 
 #[test]
 fn a_row_of_too_few_cells_or_rubbish_is_never_skipped() {
-    for row in ["1,2,3", "", "\u{0}\u{1}\u{2}", "a,price,quantity,first,last,time,maker"] {
+    for row in [
+        "1,2,3",
+        "",
+        "\u{0}\u{1}\u{2}",
+        "a,price,quantity,first,last,time,maker",
+    ] {
         let lab = lab_with_row(row);
 
         let run = lab.everything(&["run"]).run().expect(3);
 
         assert_dead(&lab, "corrupt");
-        assert!(run.stderr.contains(&format!("{FILE}: line 2502, ")), "{row:?}: {}", run.stderr);
+        assert!(
+            run.stderr.contains(&format!("{FILE}: line 2502, ")),
+            "{row:?}: {}",
+            run.stderr
+        );
     }
 }
 
@@ -180,7 +222,11 @@ fn a_listed_archive_that_is_404_is_missing_and_no_failure() {
     lab.everything(&["run"]).run().expect(0);
 
     assert_eq!(lab.task(TASK)["state"], "missing");
-    assert_eq!(lab.mirror.zips_asked_for().len(), 2, "a 404 is never retried at once");
+    assert_eq!(
+        lab.mirror.zips_asked_for().len(),
+        2,
+        "a 404 is never retried at once"
+    );
     assert_eq!(hashes(&lab.output()).len(), 2, "the other one is there");
 
     lab.mirror.set_faults(Faults::none());
@@ -199,7 +245,11 @@ fn a_403_is_dead_and_never_missing() {
 
     assert_dead(&lab, "http_403");
     assert!(run.stderr.contains("answered 403"), "{}", run.stderr);
-    assert_eq!(lab.mirror.zips_asked_for().len(), 6, "requests without progress");
+    assert_eq!(
+        lab.mirror.zips_asked_for().len(),
+        6,
+        "requests without progress"
+    );
 }
 
 #[test]
@@ -214,7 +264,11 @@ fn the_history_tells_every_attempt_and_retry_finishes_after_the_repair() {
     assert_eq!(history.len(), 1, "{task:#}");
     assert_eq!(history[0]["reason"], "corrupt");
     assert_eq!(history[0]["generation"], 1);
-    assert!(history[0]["worker"].as_str().is_some_and(|worker| !worker.is_empty()));
+    assert!(
+        history[0]["worker"]
+            .as_str()
+            .is_some_and(|worker| !worker.is_empty())
+    );
     assert_eq!(listed["history"], task["history"]);
     for told in ["dead", "corrupt", "line 2502", "quantity", "NaN"] {
         assert!(shown.contains(told), "{told}\n{shown}");
@@ -222,20 +276,31 @@ fn the_history_tells_every_attempt_and_retry_finishes_after_the_repair() {
 
     // Planning again leaves it dead; so does a worker.
     lab.everything(&["plan"]).run().expect(0);
-    lab.from_source(&["worker", "--exit-when-drained"]).run().expect(0);
+    lab.from_source(&["worker", "--exit-when-drained"])
+        .run()
+        .expect(0);
     assert_dead(&lab, "corrupt");
 
     lab.mirror.trades("BTCUSDT", "2024-01", ROWS);
     let expected = lab.undisturbed();
-    let retried = lab.command(&["tasks", "retry", "--state", "dead"]).run().expect(0);
+    let retried = lab
+        .command(&["tasks", "retry", "--state", "dead"])
+        .run()
+        .expect(0);
     assert_eq!(retried.stdout, "1 task retried\n");
     assert_eq!(lab.task(TASK)["state"], "pending");
-    lab.from_source(&["worker", "--exit-when-drained"]).run().expect(0);
+    lab.from_source(&["worker", "--exit-when-drained"])
+        .run()
+        .expect(0);
 
     assert_eq!(hashes(&lab.output()), expected);
     let task = lab.task(TASK);
     assert_eq!(task["state"], "done");
-    assert_eq!(task["history"].as_array().map(Vec::len), Some(1), "what went wrong is kept: {task:#}");
+    assert_eq!(
+        task["history"].as_array().map(Vec::len),
+        Some(1),
+        "what went wrong is kept: {task:#}"
+    );
 }
 
 #[test]
@@ -247,7 +312,9 @@ fn run_revives_the_dead_tasks_of_its_selection_and_no_others() {
     lab.everything(&["run"]).run().expect(3);
     lab.mirror.trades("BTCUSDT", "2024-01", ROWS);
 
-    lab.from_source(&["run", "--symbols", "BTCUSDT"]).run().expect(0);
+    lab.from_source(&["run", "--symbols", "BTCUSDT"])
+        .run()
+        .expect(0);
 
     assert_eq!(lab.task(TASK)["state"], "done");
     assert_eq!(lab.task("um/aggTrades/ETHUSDT/2024-01")["state"], "dead");
@@ -271,21 +338,66 @@ fn damaged(damage: Damage) -> Packing {
 #[test]
 fn what_is_no_zip_of_one_csv_is_dead_and_says_why() {
     let plain = ZipOptions::default;
-    let named = |entry_name| zip(ZipOptions { entry_name, ..plain() });
+    let named = |entry_name| {
+        zip(ZipOptions {
+            entry_name,
+            ..plain()
+        })
+    };
     let cases = [
-        (damaged(Damage::Html), "it is no ZIP, it begins with \"<!DOCTYPE html>"),
+        (
+            damaged(Damage::Html),
+            "it is no ZIP, it begins with \"<!DOCTYPE html>",
+        ),
         (damaged(Damage::Truncated(0)), "the file is empty"),
         (damaged(Damage::Truncated(60)), "it is cut short"),
         (damaged(Damage::Truncated(99)), "cut short"),
         (named(EntryName::WithPath), "has a path in its name"),
         (named(EntryName::Escaping), "has a path in its name"),
-        (named(EntryName::Other("C:\\x.csv".to_owned())), "has a path in its name"),
-        (named(EntryName::Other("readme.txt".to_owned())), "is not a CSV"),
-        (zip(ZipOptions { second_entry: true, ..plain() }), "more than one entry"),
-        (zip(ZipOptions { wrong_crc: true, ..plain() }), "CRC-32"),
-        (zip(ZipOptions { wrong_crc: true, descriptor: true, ..plain() }), "CRC-32"),
-        (zip(ZipOptions { trailing_bytes: 7, ..plain() }), "behind the end"),
-        (zip(ZipOptions { prefix_bytes: 7, ..plain() }), "it is no ZIP"),
+        (
+            named(EntryName::Other("C:\\x.csv".to_owned())),
+            "has a path in its name",
+        ),
+        (
+            named(EntryName::Other("readme.txt".to_owned())),
+            "is not a CSV",
+        ),
+        (
+            zip(ZipOptions {
+                second_entry: true,
+                ..plain()
+            }),
+            "more than one entry",
+        ),
+        (
+            zip(ZipOptions {
+                wrong_crc: true,
+                ..plain()
+            }),
+            "CRC-32",
+        ),
+        (
+            zip(ZipOptions {
+                wrong_crc: true,
+                descriptor: true,
+                ..plain()
+            }),
+            "CRC-32",
+        ),
+        (
+            zip(ZipOptions {
+                trailing_bytes: 7,
+                ..plain()
+            }),
+            "behind the end",
+        ),
+        (
+            zip(ZipOptions {
+                prefix_bytes: 7,
+                ..plain()
+            }),
+            "it is no ZIP",
+        ),
     ];
     for (packing, why) in cases {
         let lab = lab(&packing);
@@ -294,7 +406,10 @@ fn what_is_no_zip_of_one_csv_is_dead_and_says_why() {
 
         let task = assert_dead(&lab, "corrupt");
         let message = task["message"].as_str().unwrap_or_default();
-        assert!(message.contains(FILE) && message.contains(why), "{packing:?}: {message}");
+        assert!(
+            message.contains(FILE) && message.contains(why),
+            "{packing:?}: {message}"
+        );
         assert!(run.stderr.contains(why), "{packing:?}: {}", run.stderr);
     }
 }

@@ -22,18 +22,27 @@ impl Disk {
         if mount.is_ok_and(|mount| mount.status.success()) {
             return Some(Self(at));
         }
-        eprintln!("skipped: this process may not mount a disk at {}", at.display());
+        eprintln!(
+            "skipped: this process may not mount a disk at {}",
+            at.display()
+        );
         None
     }
 
     fn make_read_only(&self) {
-        let mount = Command::new("mount").args(["-o", "remount,ro"]).arg(&self.0).status();
+        let mount = Command::new("mount")
+            .args(["-o", "remount,ro"])
+            .arg(&self.0)
+            .status();
         assert!(mount.expect("mount is there").success());
     }
 
     fn enlarge(&self, bytes: &str) {
         let options = format!("remount,size={bytes}");
-        let mount = Command::new("mount").args(["-o", &options]).arg(&self.0).status();
+        let mount = Command::new("mount")
+            .args(["-o", &options])
+            .arg(&self.0)
+            .status();
         assert!(mount.expect("mount is there").success());
     }
 }
@@ -57,20 +66,36 @@ fn with_queue(lab: &Lab, words: &[&str]) -> Tapemill {
 }
 
 fn run(lab: &Lab) -> Tapemill {
-    with_queue(lab, &["run", "--symbols", "all", "--source", lab.mirror.url()])
+    with_queue(
+        lab,
+        &["run", "--symbols", "all", "--source", lab.mirror.url()],
+    )
 }
 
 #[track_caller]
 fn assert_all_are_pending_at_no_cost(lab: &Lab) {
-    let listed = with_queue(lab, &["tasks", "list", "--json"]).run().expect(0);
+    let listed = with_queue(lab, &["tasks", "list", "--json"])
+        .run()
+        .expect(0);
     let tasks = listed.json_lines();
     assert_eq!(tasks.len(), 8);
     for task in tasks.iter().filter(|task| task["state"] != "done") {
         assert_eq!(task["state"], "pending", "{task:#}");
-        assert_eq!((&task["attempts"], &task["expiries"]), (&0.into(), &0.into()), "{task:#}");
-        assert_eq!(task["history"].as_array().map(Vec::len), Some(0), "{task:#}");
+        assert_eq!(
+            (&task["attempts"], &task["expiries"]),
+            (&0.into(), &0.into()),
+            "{task:#}"
+        );
+        assert_eq!(
+            task["history"].as_array().map(Vec::len),
+            Some(0),
+            "{task:#}"
+        );
     }
-    let open = tasks.iter().filter(|task| task["state"] == "pending").count();
+    let open = tasks
+        .iter()
+        .filter(|task| task["state"] == "pending")
+        .count();
     assert!(open > 0, "not everything can have been done");
 }
 
@@ -85,11 +110,22 @@ fn a_full_disk_releases_the_tasks_removes_the_parts_and_says_so() {
     let full = run(&lab).run().expect(1);
 
     let line = full.error_line();
-    assert!(line.contains("no space left for") && line.contains("another --output"), "{line}");
+    assert!(
+        line.contains("no space left for") && line.contains("another --output"),
+        "{line}"
+    );
     assert_all_are_pending_at_no_cost(&lab);
-    assert!(parts(&lab.output()).is_empty(), "{:?}", parts(&lab.output()));
+    assert!(
+        parts(&lab.output()).is_empty(),
+        "{:?}",
+        parts(&lab.output())
+    );
     for (file, hash) in hashes(&lab.output()) {
-        assert_eq!(expected.get(&file), Some(&hash), "what is there is whole: {file}");
+        assert_eq!(
+            expected.get(&file),
+            Some(&hash),
+            "what is there is whole: {file}"
+        );
     }
 
     disk.enlarge("200m");
@@ -107,8 +143,16 @@ fn a_disk_that_is_full_for_a_kept_archive_is_no_fault_of_the_task() {
     let full = run(&lab).args(["--keep-zip"]).run().expect(1);
     let fetch = lab.everything(&["fetch"]).run().expect(1);
 
-    assert!(full.error_line().contains("no space left for"), "{}", full.stderr);
-    assert!(fetch.error_line().contains("no space left for"), "{}", fetch.stderr);
+    assert!(
+        full.error_line().contains("no space left for"),
+        "{}",
+        full.stderr
+    );
+    assert!(
+        fetch.error_line().contains("no space left for"),
+        "{}",
+        fetch.stderr
+    );
     assert_all_are_pending_at_no_cost(&lab);
 }
 
@@ -122,7 +166,10 @@ fn a_disk_that_is_full_for_the_queue_is_one_line() {
     let run = lab.everything(&["run"]).run().expect(1);
 
     let line = run.error_line();
-    assert!(line.contains("queue.db") && line.contains("free space"), "{line}");
+    assert!(
+        line.contains("queue.db") && line.contains("free space"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -137,10 +184,16 @@ fn a_read_only_output_is_one_line_and_costs_no_attempt() {
     let with_its_queue = lab.everything(&["run"]).run().expect(1);
 
     let line = refused.error_line();
-    assert!(line.contains("no permission for") && line.contains("another --output"), "{line}");
+    assert!(
+        line.contains("no permission for") && line.contains("another --output"),
+        "{line}"
+    );
     assert_all_are_pending_at_no_cost(&lab);
     let line = with_its_queue.only_error_line();
-    assert!(line.contains("queue.db") && line.contains("writable"), "{line}");
+    assert!(
+        line.contains("queue.db") && line.contains("writable"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -150,9 +203,16 @@ fn an_output_that_is_a_file_is_refused() {
 
     for command in ["run", "fetch"] {
         let refused = lab.everything(&[command]).run().expect(2);
-        assert!(refused.only_error_line().contains("is a file"), "{}", refused.stderr);
+        assert!(
+            refused.only_error_line().contains("is a file"),
+            "{}",
+            refused.stderr
+        );
     }
-    assert_eq!(fs::read_to_string(lab.output()).expect("it is there"), "notes");
+    assert_eq!(
+        fs::read_to_string(lab.output()).expect("it is there"),
+        "notes"
+    );
 }
 
 /// Every command that opens a queue.
@@ -175,7 +235,11 @@ fn assert_refused_and_untouched(lab: &Lab, file: &Path, why: &str) {
         let refused = command.run().expect(1);
         let line = refused.only_error_line();
         assert!(line.contains("queue.db") && line.contains(why), "{line}");
-        assert_eq!(fs::read(file).expect("it is there"), before, "it was left untouched");
+        assert_eq!(
+            fs::read(file).expect("it is there"),
+            before,
+            "it was left untouched"
+        );
     }
 }
 
@@ -211,9 +275,18 @@ fn a_queue_of_a_newer_version_is_refused_and_untouched() {
 #[test]
 fn looking_at_a_queue_never_makes_one() {
     let lab = lab();
-    for words in [["status", "--json"], ["tasks", "list"], ["queue", "list"], ["queue", "pause"]] {
+    for words in [
+        ["status", "--json"],
+        ["tasks", "list"],
+        ["queue", "list"],
+        ["queue", "pause"],
+    ] {
         let refused = lab.command(&words).run().expect(1);
-        assert!(refused.only_error_line().contains("there is no queue at"), "{}", refused.stderr);
+        assert!(
+            refused.only_error_line().contains("there is no queue at"),
+            "{}",
+            refused.stderr
+        );
     }
     assert!(!lab.output().exists());
 }

@@ -56,9 +56,15 @@ fn cut_bodies_500s_and_429s_cost_only_time() {
         assert_eq!(hashes(&output), expected, "seed {seed}");
         let log = lab.mirror.log();
         assert!(resumed(&log) > 0, "seed {seed}: {log:#?}");
-        let answers = |status: u16| log.iter().filter(|request| request.status == status).count();
+        let answers = |status: u16| {
+            log.iter()
+                .filter(|request| request.status == status)
+                .count()
+        };
         assert!(answers(500) > 0 && answers(429) > 0, "seed {seed}");
-        let dead = lab.command_at(&["tasks", "list", "--state", "dead"], &output).run();
+        let dead = lab
+            .command_at(&["tasks", "list", "--state", "dead"], &output)
+            .run();
         assert_eq!(dead.expect(0).stdout, "");
     }
 }
@@ -83,7 +89,8 @@ fn a_server_without_ranges_is_read_from_the_beginning_again() {
     let lab = lab();
     let expected = lab.undisturbed();
     let faults = Faults::one(ZIPS, Fault::IgnoreRange, When::Always);
-    lab.mirror.set_faults(faults.and(ZIPS, cut(60), When::First(2)));
+    lab.mirror
+        .set_faults(faults.and(ZIPS, cut(60), When::First(2)));
 
     lab.everything(&["run"]).run().expect(0);
 
@@ -98,15 +105,23 @@ fn a_file_that_changes_on_the_way_is_never_pieced_together() {
     let lab = lab();
     let expected = lab.undisturbed();
     let faults = Faults::one(ZIPS, Fault::EtagChanges, When::Always);
-    lab.mirror.set_faults(faults.and(ZIPS, cut(50), When::First(1)));
+    lab.mirror
+        .set_faults(faults.and(ZIPS, cut(50), When::First(1)));
 
     lab.everything(&["run"]).run().expect(0);
 
     assert_eq!(hashes(&lab.output()), expected);
     let log = lab.mirror.log();
     let conditional = |request: &&Request| request.if_range.is_some();
-    let answers: Vec<u16> = log.iter().filter(conditional).map(|request| request.status).collect();
-    assert_eq!(answers, [200; 8], "each range was refused for the whole new file");
+    let answers: Vec<u16> = log
+        .iter()
+        .filter(conditional)
+        .map(|request| request.status)
+        .collect();
+    assert_eq!(
+        answers, [200; 8],
+        "each range was refused for the whole new file"
+    );
 }
 
 #[test]
@@ -121,10 +136,13 @@ fn an_archive_published_anew_on_the_way_is_the_one_that_is_milled() {
         after_percent: 30,
     };
     let faults = Faults::one(ZIPS, stall, When::First(1));
-    lab.mirror.set_faults(faults.and(ZIPS, cut(50), When::First(1)));
+    lab.mirror
+        .set_faults(faults.and(ZIPS, cut(50), When::First(1)));
 
     let run = lab.everything(&["run"]).spawn();
-    until("a part of the old one is there", || lab.mirror.zip_bytes_sent() > 0);
+    until("a part of the old one is there", || {
+        lab.mirror.zip_bytes_sent() > 0
+    });
     for suffix in ["", ".CHECKSUM"] {
         let path = |archive: &std::path::Path| format!("{}{suffix}", archive.display());
         std::fs::rename(path(&new.path), path(&old.path)).expect("one file replaces the other");

@@ -32,7 +32,10 @@ fn states(lab: &Lab) -> Vec<(String, String)> {
         .iter()
         .map(|task| {
             let id = text(&task["id"]);
-            (id.rsplit('/').next().unwrap_or_default().to_owned(), text(&task["state"]))
+            (
+                id.rsplit('/').next().unwrap_or_default().to_owned(),
+                text(&task["state"]),
+            )
         })
         .collect();
     states.sort();
@@ -59,7 +62,10 @@ fn a_month_without_an_archive_is_made_of_its_days_until_it_appears() {
     assert_eq!(hashes(&lab.output()), as_months, "the days are gone");
     assert_eq!(as_months.len(), 4);
     let zips = lab.mirror.zips_asked_for();
-    assert!(zips.len() == 1 && zips[0].ends_with("BTCUSDT-aggTrades-2024-02.zip"), "{zips:?}");
+    assert!(
+        zips.len() == 1 && zips[0].ends_with("BTCUSDT-aggTrades-2024-02.zip"),
+        "{zips:?}"
+    );
 }
 
 #[test]
@@ -74,7 +80,9 @@ fn a_month_that_appears_cancels_the_pending_tasks_of_its_days() {
     let pending = |period: &str| (period.to_owned(), "pending".to_owned());
     assert_eq!(states(&lab), [pending("2024-01"), pending("2024-02")]);
     let expected = lab.undisturbed();
-    lab.from_source(&["worker", "--exit-when-drained"]).run().expect(0);
+    lab.from_source(&["worker", "--exit-when-drained"])
+        .run()
+        .expect(0);
     assert_eq!(hashes(&lab.output()), expected);
 }
 
@@ -106,19 +114,38 @@ fn an_interrupted_removal_of_days_is_finished_by_the_next_plan_or_run() {
 fn a_day_selects_its_month_or_itself_where_the_month_has_none() {
     let (lab, _) = lab_with_days();
     let keys = |start: &str, end: &str| {
-        let words = ["plan", "--dry-run", "--data", "aggTrades", "--start", start, "--end", end];
+        let words = [
+            "plan",
+            "--dry-run",
+            "--data",
+            "aggTrades",
+            "--start",
+            start,
+            "--end",
+            end,
+        ];
         let planned = lab.everything(&words).run().expect(0).stdout;
         let name = |line: &str| line.rsplit('/').next().unwrap_or_default().to_owned();
-        planned.lines().map(name).filter(|line| !line.ends_with("hole")).map(|line| {
-            line.split('\t').next().unwrap_or_default().to_owned()
-        }).collect::<Vec<_>>()
+        planned
+            .lines()
+            .map(name)
+            .filter(|line| !line.ends_with("hole"))
+            .map(|line| line.split('\t').next().unwrap_or_default().to_owned())
+            .collect::<Vec<_>>()
     };
 
-    assert_eq!(keys("2024-01-17", "2024-01-17"), ["BTCUSDT-aggTrades-2024-01.zip"]);
-    assert_eq!(keys("2024-02-02", "2024-02-02"), ["BTCUSDT-aggTrades-2024-02-02.zip"]);
+    assert_eq!(
+        keys("2024-01-17", "2024-01-17"),
+        ["BTCUSDT-aggTrades-2024-01.zip"]
+    );
+    assert_eq!(
+        keys("2024-02-02", "2024-02-02"),
+        ["BTCUSDT-aggTrades-2024-02-02.zip"]
+    );
     assert_eq!(
         keys("2024-01-31", "2024-02-03"),
-        ["2024-02-02", "2024-02-01", "2024-01"].map(|period| format!("BTCUSDT-aggTrades-{period}.zip")),
+        ["2024-02-02", "2024-02-01", "2024-01"]
+            .map(|period| format!("BTCUSDT-aggTrades-{period}.zip")),
         "newest first"
     );
 }
@@ -130,15 +157,25 @@ fn a_dry_run_prints_files_sizes_and_holes_and_leaves_nothing() {
     let plan = lab.everything(&["plan", "--dry-run"]).run().expect(0);
 
     let lines: Vec<&str> = plan.stdout.lines().collect();
-    assert!(lines.contains(&format!("{}\t{}", days[0].key, days[0].bytes).as_str()), "{lines:?}");
+    assert!(
+        lines.contains(&format!("{}\t{}", days[0].key, days[0].bytes).as_str()),
+        "{lines:?}"
+    );
     let hole = "data/futures/um/daily/aggTrades/BTCUSDT/BTCUSDT-aggTrades-2024-02-03.zip\thole";
     assert!(lines.contains(&hole), "{lines:?}");
     assert_eq!(lines.len(), 5, "{lines:?}");
     assert!(!lab.output().exists(), "no queue, no folder");
 
-    let json = lab.everything(&["plan", "--dry-run", "--json"]).run().expect(0).json_lines();
+    let json = lab
+        .everything(&["plan", "--dry-run", "--json"])
+        .run()
+        .expect(0)
+        .json_lines();
     assert_eq!(json.len(), 5);
-    assert!(json.iter().any(|line| line["key"] == days[0].key.as_str() && line["bytes"] == days[0].bytes));
+    assert!(
+        json.iter()
+            .any(|line| line["key"] == days[0].key.as_str() && line["bytes"] == days[0].bytes)
+    );
     assert_eq!(json.iter().filter(|line| line["hole"] == true).count(), 1);
 }
 
@@ -146,11 +183,25 @@ fn a_dry_run_prints_files_sizes_and_holes_and_leaves_nothing() {
 fn planning_twice_adds_nothing() {
     let (lab, _) = lab_with_days();
 
-    let first = lab.everything(&["plan", "--json"]).run().expect(0).json_lines();
-    let second = lab.everything(&["plan", "--json"]).run().expect(0).json_lines();
+    let first = lab
+        .everything(&["plan", "--json"])
+        .run()
+        .expect(0)
+        .json_lines();
+    let second = lab
+        .everything(&["plan", "--json"])
+        .run()
+        .expect(0)
+        .json_lines();
 
-    assert_eq!((&first[0]["tasks"], &first[0]["created"]), (&4.into(), &4.into()));
-    assert_eq!((&second[0]["tasks"], &second[0]["created"]), (&4.into(), &0.into()));
+    assert_eq!(
+        (&first[0]["tasks"], &first[0]["created"]),
+        (&4.into(), &4.into())
+    );
+    assert_eq!(
+        (&second[0]["tasks"], &second[0]["created"]),
+        (&4.into(), &0.into())
+    );
     assert_eq!(lab.totals()["pending"], 4);
 }
 
@@ -158,7 +209,8 @@ fn planning_twice_adds_nothing() {
 fn paged() -> Lab {
     let lab = Lab::with(BINARY, Mirror::with_pages_of(5));
     for month in 1..=12 {
-        lab.mirror.trades("BTCUSDT", &format!("2023-{month:02}"), 50);
+        lab.mirror
+            .trades("BTCUSDT", &format!("2023-{month:02}"), 50);
     }
     lab.mirror.trades("BTCUSDT", "2024-01", 50);
     lab
@@ -181,13 +233,17 @@ fn a_listing_that_fails_on_page_2_enqueues_nothing() {
         page: 2,
         status: 500,
     };
-    lab.mirror.set_faults(Faults::one("?prefix=**", page, When::Always));
+    lab.mirror
+        .set_faults(Faults::one("?prefix=**", page, When::Always));
 
     for command in ["plan", "run"] {
         let failed = lab.everything(&[command]).run().expect(1);
 
         let line = failed.only_error_line();
-        assert!(line.contains(lab.mirror.url()) && line.contains("answered 500"), "{line}");
+        assert!(
+            line.contains(lab.mirror.url()) && line.contains("answered 500"),
+            "{line}"
+        );
         assert_eq!(lab.tasks().len(), 0, "{command}");
         assert!(hashes(&lab.output()).is_empty());
     }
@@ -206,14 +262,26 @@ fn an_empty_listing_and_a_web_page_are_one_line() {
         .set_faults(Faults::one("?prefix=**", Fault::EmptyListing, When::Always));
     let all = lab.everything(&["run"]).run().expect(1);
     let one = lab.from_source(&of_btc).run().expect(1);
-    assert!(all.only_error_line().contains("has nothing of this selection"), "{}", all.stderr);
-    assert!(one.only_error_line().contains("no symbol BTCUSDT"), "{}", one.stderr);
+    assert!(
+        all.only_error_line()
+            .contains("has nothing of this selection"),
+        "{}",
+        all.stderr
+    );
+    assert!(
+        one.only_error_line().contains("no symbol BTCUSDT"),
+        "{}",
+        one.stderr
+    );
 
     lab.mirror
         .set_faults(Faults::one("?prefix=**", Fault::Html, When::Always));
     let html = lab.everything(&["run"]).run().expect(1);
     let line = html.only_error_line();
-    assert!(line.contains("no usable S3 listing") && line.contains("--no-listing"), "{line}");
+    assert!(
+        line.contains("no usable S3 listing") && line.contains("--no-listing"),
+        "{line}"
+    );
     assert_eq!(lab.tasks().len(), 0);
 }
 
@@ -223,14 +291,25 @@ fn a_symbol_that_does_not_exist_is_told_with_the_nearest_names() {
     for symbol in ["BTCUSDT", "BTCUSDC", "ETHUSDT", "1000SHIBUSDT"] {
         lab.mirror.trades(symbol, "2024-01", 50);
     }
-    for (typo, nearest) in [("BTCUST", "BTCUSDT"), ("ETHUSD", "ETHUSDT"), ("SHIBUSDT", "1000SHIBUSDT")] {
-        let run = lab.from_source(&["run", "--symbols", &format!("BTCUSDT,{typo}")]).run().expect(1);
+    for (typo, nearest) in [
+        ("BTCUST", "BTCUSDT"),
+        ("ETHUSD", "ETHUSDT"),
+        ("SHIBUSDT", "1000SHIBUSDT"),
+    ] {
+        let run = lab
+            .from_source(&["run", "--symbols", &format!("BTCUSDT,{typo}")])
+            .run()
+            .expect(1);
 
         let line = run.only_error_line();
         assert!(line.contains(&format!("no symbol {typo}")), "{line}");
         let offered = line.split("nearest: ").nth(1).unwrap_or_default();
         assert!(offered.contains(nearest), "{line}");
-        assert_eq!(lab.tasks().len(), 0, "nothing of a wrong selection is begun");
+        assert_eq!(
+            lab.tasks().len(),
+            0,
+            "nothing of a wrong selection is begun"
+        );
     }
 }
 
@@ -238,11 +317,22 @@ fn a_symbol_that_does_not_exist_is_told_with_the_nearest_names() {
 fn a_month_that_does_not_exist_yet_is_told_with_what_there_is() {
     let lab = paged();
 
-    let words = ["run", "--symbols", "BTCUSDT", "--start", "2024-02", "--end", "2024-03"];
+    let words = [
+        "run",
+        "--symbols",
+        "BTCUSDT",
+        "--start",
+        "2024-02",
+        "--end",
+        "2024-03",
+    ];
     let run = lab.from_source(&words).run().expect(1);
 
     let line = run.only_error_line();
-    assert!(line.contains("no archive from 2024-02-01 to 2024-03-31"), "{line}");
+    assert!(
+        line.contains("no archive from 2024-02-01 to 2024-03-31"),
+        "{line}"
+    );
     assert!(line.contains("from 2023-01 to 2024-01"), "{line}");
 }
 
@@ -253,16 +343,30 @@ fn probing_finds_a_late_first_month_with_few_requests() {
     for month in months {
         lab.mirror.trades("NEWUSDT", month, 100);
     }
-    let words = ["--symbols", "NEWUSDT", "--data", "aggTrades", "--end", "2024-02"];
+    let words = [
+        "--symbols",
+        "NEWUSDT",
+        "--data",
+        "aggTrades",
+        "--end",
+        "2024-02",
+    ];
     let expected = lab.undisturbed();
 
-    let run = |command: &str| lab.from_source(&[command, "--no-listing"]).args(words).run();
+    let run = |command: &str| {
+        lab.from_source(&[command, "--no-listing"])
+            .args(words)
+            .run()
+    };
     run("plan").expect(0);
 
     let ids: Vec<_> = states(&lab).into_iter().map(|(period, _)| period).collect();
     assert_eq!(ids, months);
     let log = lab.mirror.log();
-    assert!(log.iter().all(|request| !request.path.is_empty()), "no listing was asked for");
+    assert!(
+        log.iter().all(|request| !request.path.is_empty()),
+        "no listing was asked for"
+    );
     // 51 months since the market began: one probe for the last, six to halve.
     assert!(log.len() <= 8, "{} requests: {log:#?}", log.len());
 

@@ -165,7 +165,10 @@ fn two_workers_finish_what_a_killed_third_had_in_hand() {
     assert_eq!(hashes(&lab.output()), expected);
     let expired = |task: &serde_json::Value| task["expiries"].as_u64().unwrap_or_default();
     let tasks = lab.tasks();
-    assert!(tasks.iter().all(|task| task["state"] == "done"), "{tasks:?}");
+    assert!(
+        tasks.iter().all(|task| task["state"] == "done"),
+        "{tasks:?}"
+    );
     let expiries: u64 = tasks.iter().map(expired).sum();
     assert_eq!(expiries, 1, "one lease was lost, and is told: {tasks:?}");
 }
@@ -179,10 +182,13 @@ fn rows_in_any_order_make_the_same_tables() {
         spec.order = order;
         lab.mirror.lay(spec, &Packing::default());
         lab.everything(&["run"]).run().expect(0);
-        hashes(&lab.output()).into_keys().map(|name| {
-            let bytes = std::fs::read(lab.output().join(&name)).expect("it was made");
-            (name, content(&bytes))
-        }).collect::<BTreeMap<_, _>>()
+        hashes(&lab.output())
+            .into_keys()
+            .map(|name| {
+                let bytes = std::fs::read(lab.output().join(&name)).expect("it was made");
+                (name, content(&bytes))
+            })
+            .collect::<BTreeMap<_, _>>()
     });
 
     assert_eq!(contents[0].len(), 2);

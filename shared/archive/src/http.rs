@@ -313,7 +313,8 @@ impl Source for HttpSource {
 
     async fn head(&self, key: &str) -> Result<Option<Object>, ArchiveError> {
         let url = self.base.file(key)?;
-        self.retried(async || Ok(self.probe(key, &url).await?)).await
+        self.retried(async || Ok(self.probe(key, &url).await?))
+            .await
     }
 
     async fn small(&self, key: &str, limit: u64) -> Result<Option<Bytes>, ArchiveError> {

@@ -240,7 +240,10 @@ fn the_version_of_a_part_that_is_held_is_kept_with_it() {
     let cleaned = cleanup::apply(&lake, &after).unwrap();
 
     assert_eq!(while_held, []);
-    assert!(after.iter().any(|removal| removal.path == version), "{after:?}");
+    assert!(
+        after.iter().any(|removal| removal.path == version),
+        "{after:?}"
+    );
     assert_eq!((cleaned.removed, cleaned.kept), (after, vec![]));
     assert!(files(folder.path()).is_empty());
 }

@@ -34,8 +34,6 @@ struct Rows {
     quality: Quality,
     found: RoaringTreemap,
     repeats: Option<Repeats>,
-    first_ts: i64,
-    last_ts: i64,
     before: RowBefore,
 }
 
@@ -85,8 +83,6 @@ impl AggTradesMill {
                 quality: Quality::default(),
                 found: RoaringTreemap::new(),
                 repeats: None,
-                first_ts: i64::MAX,
-                last_ts: i64::MIN,
                 before: RowBefore::default(),
             },
         }
@@ -137,8 +133,6 @@ impl AggTradesMill {
             mut quality,
             found,
             repeats,
-            first_ts,
-            last_ts,
             before: _,
         } = self.rows;
         if repeats.is_none() && !found.is_empty() {
@@ -149,9 +143,7 @@ impl AggTradesMill {
         quality.missing_ids = Some(summary.map_or(0, |ids| ids.missing));
         quality.first_id = summary.map(|ids| ids.first);
         quality.last_id = summary.map(|ids| ids.last);
-        if first_ts <= last_ts {
-            (quality.first_ts, quality.last_ts) = (Some(first_ts), Some(last_ts));
-        }
+        (quality.first_ts, quality.last_ts) = table.first_and_last_time().unzip();
         quality.missing_minutes = Some((table.minutes_in_period() - table.len()) as u64);
         Ok(Milled::Whole(Box::new(AggTradesResult { table, quality })))
     }
@@ -179,14 +171,12 @@ impl Rows {
     #[inline(always)]
     fn trade(&mut self, trade: &AggTrade) -> Result<(), CellError> {
         self.quality.rows += 1;
-        if self.ids.highest().is_some_and(|highest| trade.id < highest) {
-            self.quality.unordered += 1;
-        }
-        let new = self
+        let seen = self
             .ids
             .insert(trade.id)
             .map_err(|TooScattered| scattered(trade.id))?;
-        if !new {
+        self.quality.unordered += u64::from(seen.below);
+        if !seen.new {
             return self.repeated(trade);
         }
         if let Some(repeats) = &mut self.repeats
@@ -202,8 +192,6 @@ impl Rows {
             self.quality.out_of_period += 1;
             return Ok(());
         }
-        self.first_ts = self.first_ts.min(trade.time_us);
-        self.last_ts = self.last_ts.max(trade.time_us);
         self.table.add(trade)
     }
 

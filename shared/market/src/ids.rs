@@ -14,13 +14,24 @@ const LOOK_EVERY: u32 = 1 << 16;
 /// A set of ids that costs a few words while they ascend without gaps, and at worst about a bit for each.
 #[derive(Debug, Default)]
 pub(crate) struct IdSet {
-    /// Runs at whose end the next id is expected, the most recently grown first; never adjacent to what is closed
-    /// in the sense that an id is in one place only.
+    /// Runs at whose end the next id is expected, the most recently grown first. An id is in one place only.
     open: Vec<(u64, u64)>,
     closed: RoaringTreemap,
     closings: u32,
     highest: Option<u64>,
     distinct: u64,
+    /// The id behind the first open run, while that holds the highest id: then it is new, and all it costs is to count
+    /// on. The run's end is brought up to date when another id comes. 0 when there is no such run.
+    next: u64,
+}
+
+/// What an id was when it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// It had not come before.
+    pub new: bool,
+    /// It is lower than one before it.
+    pub below: bool,
 }
 
 /// More ids, and further apart, than are remembered.
@@ -28,41 +39,55 @@ pub(crate) struct IdSet {
 pub(crate) struct TooScattered;
 
 impl IdSet {
-    /// Adds an id and says whether it is new.
-    #[inline]
-    pub fn insert(&mut self, id: u64) -> Result<bool, TooScattered> {
-        if let (Some((_, end)), Some(highest)) = (self.open.first_mut(), self.highest)
-            && id == *end + 1
-            && id > highest
-        {
-            *end = id;
-            self.highest = Some(id);
-            self.distinct += 1;
-            return Ok(true);
+    /// Adds an id and says what it was.
+    #[inline(always)]
+    pub fn insert(&mut self, id: u64) -> Result<Seen, TooScattered> {
+        if id == self.next && id != 0 {
+            self.next = id + 1;
+            return Ok(Seen {
+                new: true,
+                below: false,
+            });
         }
         self.insert_elsewhere(id)
     }
 
-    fn insert_elsewhere(&mut self, id: u64) -> Result<bool, TooScattered> {
-        let above = self.highest.is_none_or(|highest| id > highest);
-        if !above && self.contains(id) {
-            return Ok(false);
-        }
-        self.highest = Some(self.highest.map_or(id, |highest| highest.max(id)));
-        self.distinct += 1;
-        match self.open.iter().position(|&(_, end)| end + 1 == id) {
-            Some(at) => {
-                self.open[at].1 = id;
-                self.open[..=at].rotate_right(1);
-            }
-            None => {
-                if self.open.len() == OPEN_RUNS {
-                    self.close_last()?;
+    fn insert_elsewhere(&mut self, id: u64) -> Result<Seen, TooScattered> {
+        self.settle();
+        let below = self.highest.is_some_and(|highest| id < highest);
+        let seen = (below || self.highest == Some(id)) && self.contains(id);
+        if !seen {
+            self.highest = self.highest.max(Some(id));
+            self.distinct += 1;
+            match self.open.iter().position(|&(_, end)| end + 1 == id) {
+                Some(at) => {
+                    self.open[at].1 = id;
+                    self.open[..=at].rotate_right(1);
                 }
-                self.open.insert(0, (id, id));
+                None => {
+                    if self.open.len() == OPEN_RUNS {
+                        self.close_last()?;
+                    }
+                    self.open.insert(0, (id, id));
+                }
             }
         }
-        Ok(true)
+        if let Some(&(_, end)) = self.open.first()
+            && self.highest == Some(end)
+        {
+            self.next = end + 1;
+        }
+        Ok(Seen { new: !seen, below })
+    }
+
+    /// Brings the run that grew last up to date.
+    fn settle(&mut self) {
+        if let (Some(end), Some(run)) = (self.next.checked_sub(1), self.open.first_mut()) {
+            self.distinct += end - run.1;
+            run.1 = end;
+            self.highest = Some(end);
+            self.next = 0;
+        }
     }
 
     fn contains(&self, id: u64) -> bool {
@@ -92,13 +117,9 @@ impl IdSet {
         Ok(())
     }
 
-    /// The highest id so far.
-    pub fn highest(&self) -> Option<u64> {
-        self.highest
-    }
-
     /// Lowest and highest id, the number of gaps between them, and how many ids they skip.
     pub fn summary(mut self) -> Result<Option<IdSummary>, TooScattered> {
+        self.settle();
         if self.closed.is_empty() {
             self.open.sort_unstable();
             let joints = self
@@ -157,7 +178,8 @@ mod tests {
             let mut plain = BTreeSet::new();
             for (stream, step) in ids {
                 let id = base + stream * 100_000 + step;
-                prop_assert_eq!(set.insert(id).unwrap(), plain.insert(id));
+                let below = plain.last().is_some_and(|&highest| id < highest);
+                prop_assert_eq!(set.insert(id).unwrap(), Seen { new: plain.insert(id), below });
             }
             let sorted: Vec<_> = plain.iter().copied().collect();
             let steps: Vec<_> = sorted.windows(2).map(|pair| pair[1] - pair[0]).collect();
@@ -175,12 +197,12 @@ mod tests {
     fn interleaved_streams_stay_runs() {
         let mut set = IdSet::default();
         for at in 0..100_000 {
-            assert!(set.insert(1_000 + at).unwrap());
-            assert!(set.insert(9_000_000 + at).unwrap());
+            assert!(set.insert(1_000 + at).unwrap().new);
+            assert!(set.insert(9_000_000 + at).unwrap().new);
         }
         assert_eq!(set.open.len(), 2);
         assert!(set.closed.is_empty());
-        assert!(!set.insert(50_000).unwrap());
+        assert!(!set.insert(50_000).unwrap().new);
     }
 
     #[test]

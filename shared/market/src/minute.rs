@@ -350,6 +350,22 @@ impl MinuteTable {
         }
     }
 
+    /// The times of the first and the last trade.
+    pub fn first_and_last_time(&self) -> Option<(i64, i64)> {
+        fn ends<W: Width>(slots: &[MinuteSums<W>]) -> Option<(i64, i64)> {
+            let mut present = slots.iter().filter(|slot| !slot.is_empty());
+            let first = present.next()?;
+            Some((
+                first.first.time_us,
+                present.next_back().unwrap_or(first).last.time_us,
+            ))
+        }
+        match &self.slots {
+            Slots::Narrow(slots, _) => ends(slots),
+            Slots::Wide(slots, _) => ends(slots),
+        }
+    }
+
     /// Minutes of the period, with trades or without.
     pub fn minutes_in_period(&self) -> usize {
         ((self.end_us - self.start_us) / MINUTE_US) as usize
