@@ -17,7 +17,7 @@ use crate::ArchiveError;
 pub const LONGEST_HOLD: Duration = Duration::from_secs(3600);
 
 /// The hold for a refusal that names no time; doubles while refusals keep coming.
-const FIRST_HOLD: Duration = Duration::from_secs(5);
+const FIRST_HOLD: Duration = Duration::from_secs(1);
 
 /// Refusals further apart than this begin with [`FIRST_HOLD`] again.
 const FORGET_AFTER: Duration = Duration::from_secs(120);
@@ -32,8 +32,10 @@ pub struct Brake {
 #[derive(Debug, Default)]
 struct State {
     until: Option<Instant>,
-    /// Refusals in a row that named no time.
+    /// Refusals in a row that named no time, without a request served between them.
     unnamed: u32,
+    /// Whether a request was served since the last refusal.
+    served: bool,
     untold: bool,
 }
 
@@ -81,6 +83,11 @@ impl Brake {
         wait
     }
 
+    /// A request was served: the next refusal is the first of its kind again.
+    pub fn eased(&self) {
+        self.state().served = true;
+    }
+
     fn unnamed_wait(&self) -> Duration {
         let now = Instant::now();
         let mut state = self.state();
@@ -91,7 +98,8 @@ impl Brake {
         {
             return left;
         }
-        let recent = state.until.is_some_and(|until| now - until < FORGET_AFTER);
+        let recent = !state.served && state.until.is_some_and(|until| now - until < FORGET_AFTER);
+        state.served = false;
         state.unnamed = if recent { state.unnamed + 1 } else { 0 };
         FIRST_HOLD
             .saturating_mul(1 << state.unnamed.min(16))
@@ -207,13 +215,16 @@ mod tests {
     async fn refusals_of_one_burst_count_once_and_later_ones_grow() {
         let brake = Brake::new();
 
-        assert_eq!(brake.refused(None), seconds(5));
-        assert_eq!(brake.refused(None), seconds(5));
-        tokio::time::advance(seconds(6)).await;
-        assert_eq!(brake.refused(None), seconds(10));
-        tokio::time::advance(seconds(10) + FORGET_AFTER).await;
+        assert_eq!(brake.refused(None), seconds(1));
+        assert_eq!(brake.refused(None), seconds(1));
+        tokio::time::advance(seconds(2)).await;
+        assert_eq!(brake.refused(None), seconds(2));
+        tokio::time::advance(seconds(3)).await;
+        brake.eased();
+        assert_eq!(brake.refused(None), seconds(1));
+        tokio::time::advance(seconds(1) + FORGET_AFTER).await;
 
-        assert_eq!(brake.refused(None), seconds(5));
+        assert_eq!(brake.refused(None), seconds(1));
     }
 
     #[tokio::test(start_paused = true)]

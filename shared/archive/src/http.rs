@@ -122,6 +122,7 @@ impl HttpSource {
         let status = response.status();
         self.counters.response(Some(status.as_u16()));
         if matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
+            self.brake.eased();
             return Ok(Answer::Found(response));
         }
         let error = self.refusal(&response, url);

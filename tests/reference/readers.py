@@ -1,0 +1,223 @@
+"""Reads every table of an output folder as its users do: polars, DuckDB, pandas and pyarrow, one ordinary call each.
+
+    readers.py OUTPUT
+
+Each library reads each file, each folder of a dataset and market as a whole, and one day of it. Checked are the
+columns, their types and order, times that know they are UTC, the symbol, and that all four see the same rows; and of
+the files what lets a reader skip: row groups and their statistics, sorting columns, the page index. Prints what it
+read; an assertion tells what is wrong.
+"""
+
+import json
+import sys
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+TIME = pa.timestamp("us", "UTC")
+NUMBER, COUNT = pa.float64(), pa.int64()
+SYMBOL = ("symbol", pa.dictionary(pa.int32(), pa.string()))
+SUMS = """trade_count base_volume quote_volume taker_buy_qty taker_sell_qty taker_buy_quote taker_sell_quote
+    taker_buy_quote_sq taker_sell_quote_sq taker_buy_trade_count taker_sell_trade_count whale_buy_quote
+    whale_sell_quote retail_buy_quote retail_sell_quote"""
+MINUTES = f"minute {SUMS} first_ts price_first last_ts price_last price_high price_low raw_trade_count"
+HOURS = f"""minute {SUMS} price_open price_close price_high price_low cvd_qty cvd_quote vwap whale_cvd_quote
+    retail_cvd_quote avg_trade_quote avg_trade_base taker_buy_avg_trade_quote taker_sell_avg_trade_quote
+    taker_buy_hhi_quote taker_sell_hhi_quote imbalance_ratio_quote tw_cvd_quote_norm price_change
+    cvd_per_abs_price_change"""
+KLINES = """open_time open high low close volume close_time quote_volume trades taker_buy_volume
+    taker_buy_quote_volume"""
+COIN_KLINES = KLINES.replace("quote_volume", "base_volume")
+TIMES = {"minute", "first_ts", "last_ts", "open_time", "close_time"}
+COUNTS = {"trade_count", "taker_buy_trade_count", "taker_sell_trade_count", "raw_trade_count", "trades"}
+
+
+def schema_of(dataset, market):
+    """What the contract says of a dataset."""
+    if dataset.startswith("klines_"):
+        names = COIN_KLINES if market == "cm" else KLINES
+    else:
+        names = {"aggtrades_1m": MINUTES, "factors_1h": HOURS}[dataset]
+    kinds = {name: TIME for name in TIMES} | {name: COUNT for name in COUNTS}
+    return [SYMBOL] + [(name, kinds.get(name, NUMBER)) for name in names.split()]
+
+
+def same_value(found, expected):
+    return found == expected or (found != found and expected is None) or (found is pd.NaT and expected is None)
+
+
+def check_same(rows, expected, what):
+    """Rows as lists of plain values, the same as pyarrow has them."""
+    assert len(rows) == len(expected), f"{what}: {len(rows)} rows, expected {len(expected)}"
+    for row, (found, wanted) in enumerate(zip(rows, expected)):
+        for column, pair in enumerate(zip(found, wanted)):
+            assert same_value(*pair), f"{what}, row {row}, column {column}: {pair}"
+
+
+def check_polars(frame, schema, expected, what):
+    assert frame.columns == [name for name, _ in schema], f"{what}: {frame.columns}"
+    for name, kind in schema:
+        found = frame.schema[name]
+        wanted = {TIME: pl.Datetime("us", "UTC"), NUMBER: pl.Float64, COUNT: pl.Int64}.get(kind)
+        if wanted is None:
+            assert found in (pl.Categorical, pl.String), f"{what}: {name} is {found}"
+        else:
+            assert found == wanted, f"{what}: {name} is {found}"
+    check_same(frame.rows(), expected, what)
+
+
+def check_duckdb(relation, schema, expected, what):
+    assert relation.columns == [name for name, _ in schema], f"{what}: {relation.columns}"
+    wanted = {TIME: "TIMESTAMP WITH TIME ZONE", NUMBER: "DOUBLE", COUNT: "BIGINT"}
+    for found, (name, kind) in zip(relation.types, schema):
+        assert str(found) == wanted.get(kind, "VARCHAR"), f"{what}: {name} is {found}"
+    # DuckDB hands out times through pytz, which is not asked for here, so Arrow takes them over.
+    check_same(rows_of(relation.to_arrow_table()), expected, what)
+
+
+def check_pandas(frame, schema, expected, what):
+    assert list(frame.columns) == [name for name, _ in schema], f"{what}: {list(frame.columns)}"
+    wanted = {TIME: "datetime64[us, UTC]", NUMBER: "float64", COUNT: "int64"}
+    for name, kind in schema:
+        assert str(frame[name].dtype) == wanted.get(kind, "category"), f"{what}: {name} is {frame[name].dtype}"
+    check_same(list(frame.itertuples(index=False, name=None)), expected, what)
+
+
+def check_pyarrow(table, schema, what):
+    assert [(field.name, field.type) for field in table.schema] == schema, f"{what}: {table.schema}"
+
+
+def rows_of(table):
+    return list(zip(*(column.to_pylist() for column in table.columns))) if table.num_rows else []
+
+
+def check_file(path, dataset, market, symbol):
+    """One file: every library, and how it is laid out."""
+    schema = schema_of(dataset, market)
+    table = pq.read_table(path)
+    check_pyarrow(table, schema, f"pyarrow {path}")
+    expected = rows_of(table)
+    check_polars(pl.read_parquet(path), schema, expected, f"polars {path}")
+    check_duckdb(duckdb.read_parquet(str(path)), schema, expected, f"duckdb {path}")
+    check_pandas(pd.read_parquet(path), schema, expected, f"pandas {path}")
+    assert expected and {row[0] for row in expected} == {symbol}, f"{path}: whose rows?"
+    times = [row[1] for row in expected]
+    assert all(a < b for a, b in zip(times, times[1:])), f"{path}: times do not ascend"
+    assert times[0].utcoffset() == timedelta(0), f"{path}: {times[0]} does not know it is UTC"
+    check_layout(path, times)
+    return len(expected)
+
+
+def check_layout(path, times):
+    """What lets a reader skip."""
+    metadata = pq.read_metadata(path)
+    first = 0
+    for at in range(metadata.num_row_groups):
+        group = metadata.row_group(at)
+        assert [(s.column_index, s.descending) for s in group.sorting_columns] == [(1, False)], f"{path}: {group}"
+        for column in range(group.num_columns):
+            chunk = group.column(column)
+            assert chunk.compression == "ZSTD", f"{path}: {chunk}"
+            assert chunk.has_offset_index and chunk.has_column_index, f"{path}: no page index of {chunk}"
+            assert chunk.is_stats_set and chunk.statistics.null_count is not None, f"{path}: {chunk}"
+            assert chunk.statistics.has_min_max or chunk.statistics.null_count == group.num_rows, f"{path}: {chunk}"
+        ends = group.column(1).statistics.min, group.column(1).statistics.max
+        assert ends == (times[first], times[first + group.num_rows - 1]), f"{path}: group {at} says {ends}"
+        first += group.num_rows
+    assert first == len(times)
+
+
+def check_day(path, dataset, market):
+    """One day of a month of minutes: all libraries find the same rows, and most row groups are not read."""
+    table = pq.read_table(path)
+    name = table.column_names[1]
+    middle = table.column(1)[table.num_rows // 2].as_py()
+    start = datetime(middle.year, middle.month, middle.day, tzinfo=timezone.utc)
+    end = start + timedelta(days=1)
+    expected = [row for row in rows_of(table) if start <= row[1] < end]
+    assert expected
+    condition = (ds.field(name) >= start) & (ds.field(name) < end)
+    schema = schema_of(dataset, market)
+
+    (fragment,) = ds.dataset(path, format="parquet").get_fragments()
+    needed = len(fragment.subset(condition).row_groups)
+    whole = fragment.num_row_groups
+    assert whole >= 4 and 1 <= needed <= whole / 2, f"{path}: a day needs {needed} of {whole} row groups"
+    assert rows_of(pq.read_table(path, filters=condition)) == expected
+    lazy = pl.scan_parquet(path).filter((pl.col(name) >= start) & (pl.col(name) < end))
+    check_polars(lazy.collect(), schema, expected, f"polars, a day of {path}")
+    query = f"from '{path}' where {name} >= '{start.isoformat()}' and {name} < '{end.isoformat()}'"
+    check_duckdb(duckdb.sql(query), schema, expected, f"duckdb, a day of {path}")
+    frame = pd.read_parquet(path, filters=[(name, ">=", start), (name, "<", end)])
+    check_pandas(frame, schema, expected, f"pandas, a day of {path}")
+    return needed, whole
+
+
+def check_folder(folder, dataset, market, files):
+    """A dataset of one market as a whole: several symbols and periods, in the plain layout."""
+    schema = schema_of(dataset, market)
+    rows = sum(files.values())
+    symbols = {path.parent.name for path in files}
+    table = pq.read_table(folder)
+    check_pyarrow(table, schema, f"pyarrow {folder}")
+    frame = pd.read_parquet(folder)
+    glob = f"{folder}/*/*.parquet"
+    lazy = pl.read_parquet(glob)
+    relation = duckdb.sql(f"from '{glob}'")
+    found = {
+        "pyarrow": (table.num_rows, set(table.column("symbol").unique().to_pylist())),
+        "pandas": (len(frame), set(frame["symbol"].unique())),
+        "polars": (lazy.height, set(lazy["symbol"].unique())),
+        "duckdb": (len(relation), {name for (name,) in relation.select("symbol").distinct().fetchall()}),
+    }
+    for library, told in found.items():
+        assert told == (rows, symbols), f"{library} {folder}: {told}, expected {rows} rows of {symbols}"
+
+
+def check_hive(folder, rows):
+    """A dataset in the hive layout: market, symbol and period are columns to those who look for them in paths."""
+    symbols = {path.name.removeprefix("symbol=") for path in folder.glob("*/symbol=*")}
+    glob = f"{folder}/**/*.parquet"
+    frame = pl.read_parquet(glob, hive_partitioning=True)
+    relation = duckdb.sql(f"from read_parquet('{glob}', hive_partitioning = true)")
+    names = {name for (name,) in relation.select("symbol").distinct().fetchall()}
+    assert (frame.height, set(frame["symbol"].unique())) == (rows, symbols), f"polars {folder}: {frame}"
+    assert (len(relation), names) == (rows, symbols), f"duckdb {folder}: {names}"
+    assert {"market", "period"} <= set(frame.columns) and {"market", "period"} <= set(relation.columns)
+    table = pq.read_table(folder, partitioning=None)
+    assert (table.num_rows, set(table.column("symbol").unique().to_pylist())) == (rows, symbols), f"pyarrow {folder}"
+    panda = pd.read_parquet(folder, partitioning=None)
+    assert (len(panda), set(panda["symbol"].unique())) == (rows, symbols), f"pandas {folder}"
+
+
+def main():
+    output = Path(sys.argv[1])
+    for dataset in sorted({output / path.relative_to(output).parts[0] for path in output.rglob("*.parquet")}):
+        told = {"dataset": dataset.name, "files": 0, "rows": 0, "days": []}
+        hive = {}
+        for market in sorted(dataset.iterdir()):
+            files = {}
+            for path in sorted(market.glob("*/*.parquet")):
+                symbol, market_name = path.parent.name.split("=")[-1], market.name.split("=")[-1]
+                files[path] = check_file(path, dataset.name, market_name, symbol)
+                if files[path] > 30_000:
+                    told["days"].append(check_day(path, dataset.name, market_name))
+            told["files"] += len(files)
+            told["rows"] += sum(files.values())
+            if "=" in market.name:
+                hive |= files
+            else:
+                check_folder(market, dataset.name, market.name, files)
+        if hive:
+            check_hive(dataset, sum(hive.values()))
+        print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()
