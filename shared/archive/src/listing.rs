@@ -160,7 +160,7 @@ impl Draft {
 }
 
 /// Undoes `encoding-type=url`, which writes a space as `+`.
-fn decoded(text: &str) -> Option<String> {
+pub(crate) fn decoded(text: &str) -> Option<String> {
     let mut bytes = text.bytes();
     let mut out = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{ArchiveError, SIDECAR_SUFFIX};
+use crate::{ArchiveError, SIDECAR_SUFFIX, listing::decoded};
 
 /// The official paths are eight deep; trees nested deeper than this are not looked into.
 const DEEPEST: usize = 24;
@@ -107,7 +107,7 @@ impl Tree {
             };
             let candidates = match official_key(root, path) {
                 Some(key) => self.by_key.entry(key).or_default(),
-                None => self.by_name.entry(name.clone()).or_default(),
+                None => self.by_name.entry(plain(name)).or_default(),
             };
             // Two paths to one file are one candidate; the one with a sidecar is worth more.
             match candidates.iter_mut().find(|other| other.id == found.id) {
@@ -223,12 +223,12 @@ fn leads_out(root: &Path, entry: &fs::DirEntry) -> Result<bool, ArchiveError> {
 
 /// The part of a path from `data/spot/`, `data/futures/um/`, … on.
 fn official_key(root: &Path, path: &Path) -> Option<String> {
-    let parts: Vec<&str> = path
-        .strip_prefix(root)
-        .ok()?
+    let below = path.strip_prefix(root).ok()?;
+    let names: Vec<String> = below
         .iter()
-        .map(|part| part.to_str())
+        .map(|part| part.to_str().map(plain))
         .collect::<Option<_>>()?;
+    let parts: Vec<&str> = names.iter().map(String::as_str).collect();
     let start = (0..parts.len()).find(|&at| {
         matches!(
             &parts[at..],
@@ -236,6 +236,13 @@ fn official_key(root: &Path, path: &Path) -> Option<String> {
         )
     })?;
     Some(parts[start..].join("/"))
+}
+
+/// A name as the archive has it: folders of ours percent-encode what is not plain ASCII.
+fn plain(name: &str) -> String {
+    let encoded = name.contains('%') && !name.contains('+');
+    let decoded = encoded.then(|| decoded(name)).flatten();
+    decoded.unwrap_or_else(|| name.to_owned())
 }
 
 fn same_bytes(first: &Path, second: &Path) -> Result<bool, ArchiveError> {

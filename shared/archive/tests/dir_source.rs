@@ -275,3 +275,24 @@ async fn a_sidecar_past_the_limit_is_refused() {
 
     assert_eq!(error.reason(), "too_large");
 }
+
+#[tokio::test]
+async fn percent_encoded_folders_answer_to_the_name_they_spell() {
+    let key = "data/spot/monthly/aggTrades/币安/币安-aggTrades-2024-01.zip";
+    let kept =
+        "data/spot/monthly/aggTrades/%E5%B8%81%E5%AE%89/%E5%B8%81%E5%AE%89-aggTrades-2024-01.zip";
+    let root = folder(&[(kept, b"kept")]);
+
+    let listed = DirSource::new(root.path())
+        .unwrap()
+        .list(&query(
+            "data/spot/monthly/aggTrades/币安/",
+            "币安-aggTrades-",
+        ))
+        .await
+        .unwrap();
+
+    assert_eq!(listed[0].key, key);
+    let bytes = read(DirSource::new(root.path()).unwrap(), key).await;
+    assert_eq!(bytes.unwrap(), b"kept");
+}
