@@ -104,14 +104,48 @@ impl Probe<'_> {
             .map(|object| object.bytes))
     }
 
-    /// The last month that exists: mostly the latest one or its predecessor; a delisted symbol's is searched for.
+    /// The last month that exists: mostly the latest one or its predecessor. A delisted symbol's is searched for with
+    /// growing steps, then by bisection; one that lived between two steps is found month by month.
     async fn last_month(&self, months: &[Period]) -> Result<Option<(usize, u64)>, PlanError> {
-        for at in (0..months.len()).rev() {
+        let Some(latest) = months.len().checked_sub(1) else {
+            return Ok(None);
+        };
+        let mut absent = months.len();
+        let mut step = 0;
+        while step <= latest {
+            let at = latest - step;
+            if let Some(bytes) = self.bytes(months[at]).await? {
+                return self
+                    .last_between(months, (at, bytes), absent)
+                    .await
+                    .map(Some);
+            }
+            absent = at;
+            step = step * 2 + 1;
+        }
+        for at in (0..latest).rev() {
             if let Some(bytes) = self.bytes(months[at]).await? {
                 return Ok(Some((at, bytes)));
             }
         }
         Ok(None)
+    }
+
+    /// The last month from one that exists to one that does not.
+    async fn last_between(
+        &self,
+        months: &[Period],
+        mut present: (usize, u64),
+        mut absent: usize,
+    ) -> Result<(usize, u64), PlanError> {
+        while present.0 + 1 < absent {
+            let middle = (present.0 + absent) / 2;
+            match self.bytes(months[middle]).await? {
+                Some(bytes) => present = (middle, bytes),
+                None => absent = middle,
+            }
+        }
+        Ok(present)
     }
 
     /// The first month that exists, given that the last one of these does: O(log n) probes.

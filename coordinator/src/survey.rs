@@ -203,7 +203,14 @@ async fn check_symbols(
         .iter()
         .all(|(_, _, chosen)| chosen.archives.is_empty())
     {
-        return Err(nothing(source, selection, found).await);
+        return Err(match asking {
+            Asking::Listing => nothing(source, selection, found).await,
+            Asking::Probing { .. } => PlanError::Nothing {
+                place: source.place(),
+                detail: "none of the probed files exists; check the symbols and the range"
+                    .to_owned(),
+            },
+        });
     }
     Ok(())
 }
