@@ -52,8 +52,7 @@ def aggregate(path, market, symbol, period, interval):
         ticks[open_time] = tick
     times = sorted(bars)
     lines = [bars[time] for time in times]
-    quality["id_gaps"] = quality["missing_ids"] = 0
-    quality["first_id"] = quality["last_id"] = None
+    quality["id_gaps"] = quality["missing_ids"] = quality["first_id"] = quality["last_id"] = None
     quality["first_ts"] = times[0] if times else None
     quality["last_ts"] = times[-1] if times else None
     on_grid = sum(is_on_grid(time, interval) for time in times)

@@ -181,19 +181,22 @@ def check_folder(folder, dataset, market, files):
 
 
 def check_hive(folder, rows):
-    """A dataset in the hive layout: market, symbol and period are columns to those who look for them in paths."""
+    """A dataset in the hive layout: the market is a column to those who look for columns in paths."""
     symbols = {path.name.removeprefix("symbol=") for path in folder.glob("*/symbol=*")}
     glob = f"{folder}/**/*.parquet"
-    frame = pl.read_parquet(glob, hive_partitioning=True)
-    relation = duckdb.sql(f"from read_parquet('{glob}', hive_partitioning = true)")
-    names = {name for (name,) in relation.select("symbol").distinct().fetchall()}
-    assert (frame.height, set(frame["symbol"].unique())) == (rows, symbols), f"polars {folder}: {frame}"
-    assert (len(relation), names) == (rows, symbols), f"duckdb {folder}: {names}"
-    assert {"market", "period"} <= set(frame.columns) and {"market", "period"} <= set(relation.columns)
-    table = pq.read_table(folder, partitioning=None)
-    assert (table.num_rows, set(table.column("symbol").unique().to_pylist())) == (rows, symbols), f"pyarrow {folder}"
-    panda = pd.read_parquet(folder, partitioning=None)
-    assert (len(panda), set(panda["symbol"].unique())) == (rows, symbols), f"pandas {folder}"
+    lazy = pl.read_parquet(glob, hive_partitioning=True)
+    relation = duckdb.sql(f"from '{glob}'")
+    table = pq.read_table(folder)
+    frame = pd.read_parquet(folder)
+    found = {
+        "pyarrow": (table.num_rows, table.column_names, set(table.column("symbol").unique().to_pylist())),
+        "pandas": (len(frame), list(frame.columns), set(frame["symbol"].unique())),
+        "polars": (lazy.height, lazy.columns, set(lazy["symbol"].unique())),
+        "duckdb": (len(relation), relation.columns, {name for (name,) in relation.select("symbol").distinct().fetchall()}),
+    }
+    for library, (height, names, seen) in found.items():
+        assert (height, seen) == (rows, symbols), f"{library} {folder}: {height} rows of {seen}"
+        assert names[0] == "symbol" and names[-1] == "market", f"{library} {folder}: {names}"
 
 
 def main():

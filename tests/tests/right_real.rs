@@ -76,10 +76,18 @@ fn real_archives_in_a_folder_are_milled_as_they_are() {
     let options = ["--market", "spot", "--skip", "ADABTC-1m-2021-11-27.zip"];
     let judged = judge(&vision, &lab.output(), &options);
     assert_eq!(judged.len(), 3);
-    assert!(judged.iter().all(|judged| judged.quality["verdict"] == "ok"));
+    assert!(
+        judged
+            .iter()
+            .all(|judged| judged.quality["verdict"] == "ok")
+    );
     assert_eq!(of(&judged, "2020-01-02").count("rows"), 1_440);
     let hours = of(&judged, "1h-2026-05-08");
-    assert_eq!(hours.count("first_ts"), 1_778_198_400_000_000, "microseconds");
+    assert_eq!(
+        hours.count("first_ts"),
+        1_778_198_400_000_000,
+        "microseconds"
+    );
 }
 
 #[test]
@@ -92,12 +100,22 @@ fn a_really_damaged_archive_ends_dead_and_leaves_the_others_alone() {
 
     let ended = lab.command(&words).args(source).run().expect(3);
 
-    assert!(ended.stderr.contains("ADABTC-1m-2021-11-27.zip"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("ADABTC-1m-2021-11-27.zip"),
+        "{}",
+        ended.stderr
+    );
     let task = lab.task("spot/klines:1m/ADABTC/2021-11-27");
-    assert_eq!((&task["state"], &task["reason"]), (&"dead".into(), &"corrupt".into()));
+    assert_eq!(
+        (&task["state"], &task["reason"]),
+        (&"dead".into(), &"corrupt".into())
+    );
     let published: Vec<_> = hashes(&lab.output()).into_keys().collect();
     assert_eq!(published.len(), 4, "{published:?}");
-    assert!(published.iter().all(|path| path.contains("/BTCUSDT/")), "{published:?}");
+    assert!(
+        published.iter().all(|path| path.contains("/BTCUSDT/")),
+        "{published:?}"
+    );
     let options = ["--market", "spot", "--skip", "ADABTC-1m-2021-11-27.zip"];
     // Hours of the exchange's own were not asked for.
     let options = [&options[..], &["--skip", "BTCUSDT-1h-2026-05-08.zip"]].concat();
@@ -131,7 +149,10 @@ fn real_spot_klines_with_outages_are_their_cells() {
 
     assert_eq!(of(&judged, "BTCUSDT-1h-2018-02").count("off_grid"), 43);
     assert_eq!(of(&judged, "BTCUSDT-1h-2017-09").count("missing_bars"), 7);
-    assert_eq!(of(&judged, "ADABTC-1m-2021-11-27").count("missing_minutes"), 0);
+    assert_eq!(
+        of(&judged, "ADABTC-1m-2021-11-27").count("missing_minutes"),
+        0
+    );
 }
 
 #[test]

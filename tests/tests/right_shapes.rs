@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tapemill_standin::generate::{
-    AggTradesSpec, Method, Order, Packing, Sidecar, ZipOptions,
-};
+use tapemill_standin::generate::{AggTradesSpec, Method, Order, Packing, Sidecar, ZipOptions};
 use tapemill_tests::{Lab, Mirror, contents, hashes, judge, trades_of};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tapemill-under-test");
@@ -52,7 +50,9 @@ fn other_rows_make_other_tables() {
         contents_of(spec, &Packing::default())
     });
 
-    let same = made[0].iter().filter(|(path, digest)| made[1].get(*path) == Some(*digest));
+    let same = made[0]
+        .iter()
+        .filter(|(path, digest)| made[1].get(*path) == Some(*digest));
     assert_eq!(same.count(), 0, "{made:?}");
 }
 
@@ -62,9 +62,15 @@ fn every_form_of_zip_gives_the_same_tables() {
         ("deflated", ZipOptions::default()),
         ("best deflated", form(Method::Deflate(9), false, false)),
         ("stored", form(Method::Stored, false, false)),
-        ("deflated with a descriptor", form(Method::Deflate(6), true, false)),
+        (
+            "deflated with a descriptor",
+            form(Method::Deflate(6), true, false),
+        ),
         ("deflated, 64 bits", form(Method::Deflate(6), false, true)),
-        ("deflated, 64 bits, with a descriptor", form(Method::Deflate(6), true, true)),
+        (
+            "deflated, 64 bits, with a descriptor",
+            form(Method::Deflate(6), true, true),
+        ),
         ("stored, 64 bits", form(Method::Stored, false, true)),
     ];
 
@@ -117,8 +123,10 @@ fn every_form_of_sidecar_gives_the_same_bytes_where_the_archive_is_the_same() {
 #[test]
 fn the_hive_layout_holds_the_same_bytes_under_other_names() {
     let lab = Lab::new(BINARY);
-    lab.mirror.lay(odd("BTCUSDT", "2024-01"), &Packing::default());
-    lab.mirror.lay(odd("ETHUSDT", "2024-02-29"), &Packing::default());
+    lab.mirror
+        .lay(odd("BTCUSDT", "2024-01"), &Packing::default());
+    lab.mirror
+        .lay(odd("ETHUSDT", "2024-02-29"), &Packing::default());
     lab.mirror.klines("BTCUSDT", "2024-02");
     let plain = lab.undisturbed();
 

@@ -69,7 +69,7 @@ fn run_random(market: Market, archives: &[(&str, &str)]) -> AggTradesFacts {
         let spec = quirky(&mut dice, market, symbol, period(when));
         let written = spec.write(lab.mirror.root(), &Packing::default());
         let (archive, facts) = written.unwrap_or_else(|error| panic!("{error}: {spec:?}"));
-        println!("seed {}: {spec:?}", seed());
+        eprintln!("seed {}: {spec:?}", seed());
         laid.push((archive.key, facts));
     }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use tapemill_archive::Brake;
 use tapemill_coordinator::{Enqueuer, Planned, survey};
 use tapemill_queue::{Queue, TaskId, TaskRecord, TaskState};
-use tapemill_runtime::{Shutdown, exit};
+use tapemill_runtime::{Shutdown, Stage, Stages, exit};
 use tapemill_worker::{Board, Scope, Stopped, Worker};
 use tokio_util::sync::CancellationToken;
 
@@ -65,6 +65,8 @@ pub async fn run(
     ));
 
     let board = Arc::new(Board::default());
+    let workshop = context::workshop(source, brake, output, args.work.keep_zip);
+    let stages = workshop.stages.clone();
     let stopped = if todo.tasks.is_empty() {
         Stopped::Finished
     } else {
@@ -76,7 +78,7 @@ pub async fn run(
         let watch = terminal.watch(board.clone(), goal, shown.clone());
         let worker = Worker {
             queue: queue.clone(),
-            workshop: context::workshop(source, brake, output, args.work.keep_zip),
+            workshop,
             id: context::worker_id(&args.work),
             tasks: context::tasks_at_once(args.work.workers),
             lease: args.work.lease,
@@ -91,7 +93,7 @@ pub async fn run(
         stopped?
     };
     let ended = Ended::of(&*queue, &planned.tasks).await?;
-    report(&ended, &board, as_json, terminal, started, stopped);
+    report(&ended, &board, &stages, as_json, terminal, started, stopped);
     Ok(match stopped {
         Stopped::Drained if ended.unfinished > 0 => exit::INTERRUPTED,
         _ if !ended.dead.is_empty() => exit::DEAD_TASKS,
@@ -161,6 +163,7 @@ impl Ended {
 fn report(
     ended: &Ended,
     board: &Board,
+    stages: &Stages,
     as_json: bool,
     terminal: &Terminal,
     started: Instant,
@@ -168,6 +171,15 @@ fn report(
 ) {
     let milled = board.finished();
     if as_json {
+        let seconds: serde_json::Map<String, serde_json::Value> = Stage::ALL
+            .iter()
+            .map(|stage| {
+                (
+                    stage.name().to_owned(),
+                    stages.spent(*stage).as_secs_f64().into(),
+                )
+            })
+            .collect();
         let dead: Vec<_> = ended
             .dead
             .iter()
@@ -178,7 +190,7 @@ fn report(
             json!({
                 "done": ended.done, "missing": ended.missing, "dead": dead, "unfinished": ended.unfinished,
                 "milled": milled.done, "bytes": milled.bytes, "rows": milled.rows,
-                "seconds": started.elapsed().as_secs_f64(), "interrupted": stopped == Stopped::Drained,
+                "seconds": started.elapsed().as_secs_f64(), "interrupted": stopped == Stopped::Drained, "stage_seconds": seconds,
             })
         );
     }

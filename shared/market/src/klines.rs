@@ -232,7 +232,6 @@ impl Rows {
 
     fn summary(self) -> Quality {
         let mut quality = self.quality;
-        (quality.id_gaps, quality.missing_ids) = (Some(0), Some(0));
         quality.off_grid = Some(self.off_grid);
         let places = |length| ((self.period.end_us() - self.period.start_us()) / length) as u64;
         quality.missing_bars = self
