@@ -135,10 +135,13 @@ impl Pulse {
         let period = self.lease / BEATS_PER_LEASE;
         let mut due = Instant::now();
         while !stop.is_cancelled() {
+            // Read before the beat that tells it: a drain that begins meanwhile is told by one of its own.
+            let drains = self.draining.is_cancelled();
             self.beat().await;
             due = (due + period).max(Instant::now());
             tokio::select! {
                 () = tokio::time::sleep(due - Instant::now()) => {}
+                () = self.draining.cancelled(), if !drains => due = Instant::now(),
                 () = stop.cancelled() => {}
             }
             let late = Instant::now().saturating_duration_since(due);

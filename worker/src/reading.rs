@@ -176,30 +176,30 @@ impl Reader {
 
     /// `None` when the other side went away before the end.
     fn run(mut self, mut pieces: mpsc::Receiver<Piece>) -> Result<Option<Read>, LakeError> {
-        let Some(mut piece) = pieces.blocking_recv() else {
-            return Ok(None);
-        };
-        if self.held > 0 && !matches!(piece, Piece::Restart) {
-            self.read_held()?;
-        }
-        loop {
-            match piece {
-                Piece::Restart => self.restart()?,
-                Piece::Bytes(bytes) => {
-                    self.take(&bytes)?;
-                    if let Some(part) = &mut self.part {
-                        let started = Instant::now();
-                        part.append(&bytes)?;
-                        self.stages.add(Stage::Write, started.elapsed());
-                    }
+        let mut waiting = Vec::with_capacity(CHUNKS_AHEAD);
+        let mut begun = false;
+        // All that is there at once: the other side is woken once for many chunks.
+        while pieces.blocking_recv_many(&mut waiting, CHUNKS_AHEAD) > 0 {
+            for piece in waiting.drain(..) {
+                if !begun && self.held > 0 && !matches!(piece, Piece::Restart) {
+                    self.read_held()?;
                 }
-                Piece::End => return self.finish().map(Some),
-            }
-            match pieces.blocking_recv() {
-                Some(next) => piece = next,
-                None => return Ok(None),
+                begun = true;
+                match piece {
+                    Piece::Restart => self.restart()?,
+                    Piece::Bytes(bytes) => {
+                        self.take(&bytes)?;
+                        if let Some(part) = &mut self.part {
+                            let started = Instant::now();
+                            part.append(&bytes)?;
+                            self.stages.add(Stage::Write, started.elapsed());
+                        }
+                    }
+                    Piece::End => return self.finish().map(Some),
+                }
             }
         }
+        Ok(None)
     }
 
     /// The bytes that a part of an earlier process already holds.
