@@ -135,7 +135,7 @@ pub struct SelectionArgs {
     )]
     pub end: Option<String>,
     /// Only these months: YYYY-MM,YYYY-MM
-    #[arg(long, value_name = "LIST", env = "TAPEMILL_MONTHS")]
+    #[arg(long, value_name = "LIST", conflicts_with_all = ["start", "end"], env = "TAPEMILL_MONTHS")]
     pub months: Option<String>,
 }
 

@@ -70,6 +70,7 @@ pub fn selection(args: &SelectionArgs) -> Result<Selection, Failure> {
         symbols,
         range,
         priority,
+        today,
     })
 }
 
@@ -89,13 +90,10 @@ fn symbols(text: &str) -> Result<Symbols, Failure> {
 
 /// How the archive is asked.
 pub fn asking(args: &AskingArgs) -> Asking {
-    match args.no_listing {
-        false => Asking::Listing,
-        true => Asking::Probing {
-            today: jiff::Timestamp::now()
-                .to_zoned(jiff::tz::TimeZone::UTC)
-                .date(),
-        },
+    if args.no_listing {
+        Asking::Probing
+    } else {
+        Asking::Listing
     }
 }
 

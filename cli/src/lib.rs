@@ -17,7 +17,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
-use tapemill_runtime::{Shutdown, Telemetry, exit};
+use tapemill_runtime::{LogFormat, Shutdown, Telemetry, exit};
 
 use args::{Cli, Command};
 use failure::Failure;
@@ -52,7 +52,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn start(parsed: Parsed) -> Result<u8, Failure> {
-    let terminal = Terminal::new(parsed.cli.common.quiet);
+    let json = parsed.cli.common.log_format == LogFormat::Json;
+    let terminal = Terminal::new(parsed.cli.common.quiet, json);
     let common = &parsed.cli.common;
     Telemetry {
         format: common.log_format,
@@ -66,6 +67,10 @@ fn start(parsed: Parsed) -> Result<u8, Failure> {
         .build()
         .map_err(Failure::runtime)?;
     let result = runtime.block_on(dispatch(parsed, terminal));
+    if json && let Err(failure) = &result {
+        tracing::error!("{}", failure.line());
+        return Ok(failure.code());
+    }
     // Threads that still read or write belong to tasks that were handed back; nobody waits for them.
     runtime.shutdown_background();
     result

@@ -25,14 +25,16 @@ const RATE_OVER: Duration = Duration::from_secs(15);
 pub struct Terminal {
     bars: Option<MultiProgress>,
     quiet: bool,
+    /// Whether log lines are JSON: then everything on stderr is.
+    json: bool,
 }
 
 impl Terminal {
     /// Bars if stderr is a terminal; nothing if quiet.
-    pub fn new(quiet: bool) -> Self {
-        let bars = (!quiet && std::io::stderr().is_terminal())
+    pub fn new(quiet: bool, json: bool) -> Self {
+        let bars = (!quiet && !json && std::io::stderr().is_terminal())
             .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8)));
-        Self { bars, quiet }
+        Self { bars, quiet, json }
     }
 
     /// Log lines, above the bars.
@@ -52,6 +54,7 @@ impl Terminal {
             return;
         }
         match &self.bars {
+            None if self.json => tracing::info!("{line}"),
             None => eprintln!("{line}"),
             Some(bars) => bars.suspend(|| eprintln!("{line}")),
         }
@@ -67,7 +70,7 @@ impl Terminal {
             let mut view = View::new(goal);
             match &terminal.bars {
                 Some(bars) => view.bars(bars, &board, &stop).await,
-                None => view.lines(&board, &stop).await,
+                None => view.lines(&terminal, &board, &stop).await,
             }
         });
         Watch(task)
@@ -176,7 +179,7 @@ impl View {
         text
     }
 
-    async fn lines(&mut self, board: &Board, stop: &CancellationToken) {
+    async fn lines(&mut self, terminal: &Terminal, board: &Board, stop: &CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -191,11 +194,11 @@ impl View {
                 0 => format::bytes(now.bytes),
                 goal => format!("{} of {}", format::bytes(now.bytes), format::bytes(goal)),
             };
-            eprintln!(
+            terminal.say(&format!(
                 "{}: {tasks}, {bytes}, {}",
                 format::duration(self.started.elapsed()),
                 self.rates(&now)
-            );
+            ));
         }
     }
 

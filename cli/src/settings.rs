@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
-use tapemill_runtime::{ConfigFile, RuntimeError, check_environment};
+use tapemill_coordinator::PRIORITY_SYMBOLS;
+use tapemill_runtime::{ConfigFile, DEFAULT_CONFIG, RuntimeError, check_environment, cores};
 
 use crate::args::Cli;
 
@@ -56,7 +57,8 @@ pub fn parse(args: Vec<OsString>) -> Result<Parsed, Refused> {
         .collect();
     file.known(&settable)?;
 
-    let command = with_defaults(command, &file);
+    let set_aside = set_aside(&args, &file)?;
+    let command = with_defaults(command, &file, &set_aside);
     let matches = command.try_get_matches_from(args).map_err(refused)?;
     refuse_empty(&matches)?;
     let cli = Cli::from_arg_matches(&matches).map_err(refused)?;
@@ -94,7 +96,30 @@ fn config_path(args: &[OsString]) -> Option<PathBuf> {
     std::env::var_os("TAPEMILL_CONFIG").map(PathBuf::from)
 }
 
-fn with_defaults(command: clap::Command, file: &ConfigFile) -> clap::Command {
+/// `--months` and a range are two ways to say one thing: the one that is given more strongly replaces the other.
+fn set_aside(args: &[OsString], file: &ConfigFile) -> Result<Vec<&'static str>, Refused> {
+    let given = |flag: &str| {
+        let (long, with_value) = (format!("--{flag}"), format!("--{flag}="));
+        let argument = args
+            .iter()
+            .any(|arg| *arg == *long || arg.to_string_lossy().starts_with(&with_value));
+        argument || std::env::var_os(format!("TAPEMILL_{}", flag.to_uppercase())).is_some()
+    };
+    let in_file = |flag: &str| file.get(flag).is_some();
+    Ok(match (given("months"), given("start") || given("end")) {
+        (true, _) => vec!["start", "end"],
+        (false, true) => vec!["months"],
+        (false, false) if in_file("months") && (in_file("start") || in_file("end")) => {
+            let at = file.origin("months").unwrap_or_default();
+            return Err(Refused::Usage(format!(
+                "{at}: months and start or end are both given: keep one"
+            )));
+        }
+        (false, false) => Vec::new(),
+    })
+}
+
+fn with_defaults(command: clap::Command, file: &ConfigFile, set_aside: &[&str]) -> clap::Command {
     let names: Vec<String> = command
         .get_subcommands()
         .map(|sub| sub.get_name().to_owned())
@@ -103,6 +128,7 @@ fn with_defaults(command: clap::Command, file: &ConfigFile) -> clap::Command {
         let value = argument
             .get_env()
             .and(argument.get_long())
+            .filter(|flag| !set_aside.contains(flag))
             .and_then(|flag| file.get(flag))
             .map(str::to_owned);
         match value {
@@ -112,7 +138,7 @@ fn with_defaults(command: clap::Command, file: &ConfigFile) -> clap::Command {
         }
     });
     names.into_iter().fold(command, |command, name| {
-        command.mut_subcommand(name, |sub| with_defaults(sub, file))
+        command.mut_subcommand(name, |sub| with_defaults(sub, file, set_aside))
     })
 }
 
@@ -179,6 +205,24 @@ pub struct Shown {
     pub origin: String,
 }
 
+/// What a setting without a value comes to.
+fn computed(flag: &str, matches: &ArgMatches) -> String {
+    match flag {
+        "queue" => {
+            let output: Option<&PathBuf> = matches.get_one("output");
+            output.map_or_else(String::new, |output| {
+                format!("sqlite:{}", output.join("queue.db").display())
+            })
+        }
+        "priority" => PRIORITY_SYMBOLS.join(","),
+        "workers" => cores().max(2).to_string(),
+        "listing" => "(the source)".to_owned(),
+        "name" => "(the host's name)".to_owned(),
+        "config" => format!("(./{DEFAULT_CONFIG} if it is there)"),
+        _ => "(none)".to_owned(),
+    }
+}
+
 /// All settings of a parsed `config show`, by name.
 pub fn shown(parsed: &Parsed) -> Vec<Shown> {
     let Some(mut matches) = parsed.matches.subcommand().map(|(_, matches)| matches) else {
@@ -207,6 +251,11 @@ pub fn shown(parsed: &Parsed) -> Vec<Shown> {
                 .flatten()
                 .map(|value| value.to_string_lossy().into_owned())
                 .collect();
+            let value = if value.is_empty() {
+                vec![computed(flag, matches)]
+            } else {
+                value
+            };
             let origin = match matches.value_source(id) {
                 Some(ValueSource::CommandLine) => "flag".to_owned(),
                 Some(ValueSource::EnvVariable) => {

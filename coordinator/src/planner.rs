@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::civil::Date;
 use tapemill_market::{DateRange, Period};
 
 /// One symbol's archives of one kind, as listed: each period and its size.
@@ -23,7 +24,10 @@ pub struct Chosen {
 }
 
 /// A day inside a month selects that month's archive; the days of a month that has none have their own.
-pub fn choose(listed: &Listed, range: &DateRange) -> Chosen {
+///
+/// Holes are looked for between the first archive and the last; with an end asked for, up to that end or `yesterday`,
+/// whichever is earlier. What lies before the first archive was not there yet.
+pub fn choose(listed: &Listed, range: &DateRange, yesterday: Date) -> Chosen {
     let months = listed
         .months
         .iter()
@@ -37,14 +41,18 @@ pub fn choose(listed: &Listed, range: &DateRange) -> Chosen {
         .map(|(period, bytes)| (*period, *bytes))
         .collect();
     archives.sort_by(|(a, _), (b, _)| b.cmp(a));
-    let holes = holes(&archives, range);
+    let holes = holes(&archives, range, yesterday);
     Chosen { archives, holes }
 }
 
-fn holes(archives: &[(Period, u64)], range: &DateRange) -> Vec<Period> {
+fn holes(archives: &[(Period, u64)], range: &DateRange, yesterday: Date) -> Vec<Period> {
     let (Some((newest, _)), Some((oldest, _))) = (archives.first(), archives.last()) else {
         return Vec::new();
     };
+    let asked_end = range.last.map(|last| last.min(yesterday));
+    let end = asked_end
+        .unwrap_or(newest.last_day())
+        .max(newest.last_day());
     let present: BTreeSet<Period> = archives.iter().map(|(period, _)| *period).collect();
     let with_days: BTreeSet<Period> = present
         .iter()
@@ -53,14 +61,17 @@ fn holes(archives: &[(Period, u64)], range: &DateRange) -> Vec<Period> {
         .collect();
     let mut holes = Vec::new();
     let mut month = Some(oldest.month());
-    while let Some(here) = month.filter(|month| *month <= newest.month()) {
+    while let Some(here) = month.filter(|month| *month <= Period::month_of(end)) {
         if with_days.contains(&here) {
             let days = here
                 .first_day()
                 .series(jiff::Span::new().days(1))
                 .take_while(|day| *day <= here.last_day());
             holes.extend(days.map(Period::Day).filter(|day| {
-                *day >= *oldest && *day <= *newest && range.touches(*day) && !present.contains(day)
+                *day >= *oldest
+                    && day.first_day() <= end
+                    && range.touches(*day)
+                    && !present.contains(day)
             }));
         } else if !present.contains(&here) && range.touches(here) {
             holes.push(here);
@@ -126,6 +137,10 @@ mod tests {
         DateRange::parse(start, end, None, "2024-06-15".parse().unwrap()).unwrap()
     }
 
+    fn today() -> Date {
+        "2024-06-15".parse().unwrap()
+    }
+
     fn listed(months: &[&str], days: &[&str]) -> Listed {
         let sized = |texts: &[&str]| texts.iter().map(|text| (period(text), 1)).collect();
         Listed {
@@ -143,7 +158,7 @@ mod tests {
 
     fn chosen(listed: &Listed, range: &DateRange) -> Vec<String> {
         texts(
-            choose(listed, range)
+            choose(listed, range, today())
                 .archives
                 .into_iter()
                 .map(|(period, _)| period),
@@ -183,7 +198,7 @@ mod tests {
             &["2024-01", "2024-04"],
             &["2024-02-01", "2024-02-03", "2024-05-01", "2024-05-03"],
         );
-        let chosen = choose(&listed, &range(None, None));
+        let chosen = choose(&listed, &range(None, None), today());
         let holes = texts(chosen.holes);
         assert!(holes.contains(&"2024-02-02".to_owned()));
         assert!(holes.contains(&"2024-03".to_owned()));
@@ -191,6 +206,24 @@ mod tests {
         assert!(
             !holes.contains(&"2024-05-04".to_owned()),
             "nothing is expected behind the last archive"
+        );
+    }
+
+    #[test]
+    fn what_was_asked_for_behind_the_last_archive_is_a_hole() {
+        let listed = listed(&["2024-01"], &["2024-03-01", "2024-03-02"]);
+        let holes =
+            |start, end| texts(choose(&listed, &range(Some(start), Some(end)), today()).holes);
+        assert_eq!(
+            holes("2024-03-02", "2024-03-04"),
+            ["2024-03-03", "2024-03-04"]
+        );
+        assert_eq!(holes("2024-01", "2024-02"), ["2024-02"]);
+        assert_eq!(holes("2023-12", "2024-01"), [""; 0], "it was not there yet");
+        assert_eq!(
+            holes("2024-01", "2030-01").last().unwrap(),
+            "2024-06",
+            "nothing can be there of the future"
         );
     }
 

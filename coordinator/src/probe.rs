@@ -1,5 +1,6 @@
 //! Asks the archive what there is by probing single files, where it has no listing.
 
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::civil::Date;
 use tapemill_archive::Source;
 use tapemill_market::{ArchiveName, Data, Market, Period, Symbol};
@@ -7,6 +8,9 @@ use tapemill_market::{ArchiveName, Data, Market, Period, Symbol};
 use crate::error::PlanError;
 use crate::planner::Listed;
 use crate::selection::Selection;
+
+/// Probes under way at once for one symbol.
+const PROBES_AT_ONCE: usize = 8;
 
 /// The first month that can have an archive.
 fn launch(market: Market) -> Period {
@@ -25,7 +29,6 @@ pub(crate) async fn probed(
     selection: &Selection,
     data: Data,
     symbol: &Symbol,
-    today: Date,
 ) -> Result<Listed, PlanError> {
     let probe = Probe {
         source,
@@ -33,6 +36,7 @@ pub(crate) async fn probed(
         data,
         symbol,
     };
+    let today = selection.today;
     let yesterday = today.yesterday().unwrap_or(today);
     let range = &selection.range;
     let earliest = range
@@ -53,24 +57,37 @@ pub(crate) async fn probed(
             .extend(months[first..=last].iter().map(|month| (*month, 0)));
         listed.months.insert(months[last], bytes);
     }
-    // Days stand in where no month is: behind the last one, and for what began after it.
-    let from = match last {
-        Some((last, _)) => months[last].step_months(1).unwrap_or(running),
-        None => Period::month_of(latest)
-            .step_months(-1)
-            .unwrap_or(running)
-            .max(earliest),
-    };
-    for month in span(from, Period::month_of(latest)) {
-        if month < latest_month.step_months(-1).unwrap_or(month) {
-            continue;
-        }
-        let mut day = month.first_day();
-        while day <= month.last_day().min(latest) {
-            if let Some(bytes) = probe.bytes(Period::Day(day)).await? {
-                listed.days.insert(Period::Day(day), bytes);
+    let latest_days = Period::month_of(latest);
+    match (listed.months.keys().next().copied(), last) {
+        (Some(first), Some((last, _))) => {
+            // What was listed at the end of a month may have days before its first month; what was delisted at the
+            // beginning of one, days behind its last. One probe each tells whether to ask for the others.
+            if let Some(before) = first.step_months(-1).filter(|month| *month >= earliest)
+                && probe.bytes(Period::Day(before.last_day())).await?.is_some()
+            {
+                probe.days(before, latest, &mut listed).await?;
             }
-            day = day.tomorrow().unwrap_or(Date::MAX);
+            let recent = latest_month.step_months(-1).unwrap_or(latest_month);
+            for month in months[last]
+                .step_months(1)
+                .map_or(Vec::new(), |after| span(after, latest_days))
+            {
+                let goes_on = month >= recent
+                    || (month.step_months(-1) == Some(months[last])
+                        && probe.bytes(Period::Day(month.first_day())).await?.is_some());
+                if goes_on {
+                    probe.days(month, latest, &mut listed).await?;
+                }
+            }
+        }
+        _ => {
+            let from = latest_days
+                .step_months(-1)
+                .unwrap_or(latest_days)
+                .max(earliest);
+            for month in span(from, latest_days) {
+                probe.days(month, latest, &mut listed).await?;
+            }
         }
     }
     Ok(listed)
@@ -102,6 +119,30 @@ impl Probe<'_> {
             .head(&name.key())
             .await?
             .map(|object| object.bytes))
+    }
+
+    /// Every day of a month up to `latest`.
+    async fn days(
+        &self,
+        month: Period,
+        latest: Date,
+        listed: &mut Listed,
+    ) -> Result<(), PlanError> {
+        let days = month.first_day().series(jiff::Span::new().days(1));
+        let days = days
+            .take_while(|day| *day <= month.last_day().min(latest))
+            .map(Period::Day);
+        let found: Vec<(Period, Option<u64>)> = stream::iter(days)
+            .map(|day| async move { Ok::<_, PlanError>((day, self.bytes(day).await?)) })
+            .buffered(PROBES_AT_ONCE)
+            .try_collect()
+            .await?;
+        listed.days.extend(
+            found
+                .into_iter()
+                .filter_map(|(day, bytes)| Some((day, bytes?))),
+        );
+        Ok(())
     }
 
     /// The last month that exists: mostly the latest one or its predecessor. A delisted symbol's is searched for with

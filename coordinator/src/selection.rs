@@ -15,6 +15,8 @@ pub struct Selection {
     pub range: DateRange,
     /// Symbols whose tasks go before all others.
     pub priority: Vec<Symbol>,
+    /// The date: nothing is expected of it yet, or of what comes after.
+    pub today: jiff::civil::Date,
 }
 
 /// Which symbols are wanted.
@@ -76,11 +78,10 @@ impl Symbols {
             symbols.push(Symbol::parse(cell)?);
         }
         if symbols.is_empty() {
-            let error = Symbol::parse("").expect_err("an empty text is no symbol");
             return Err(NameError {
                 what: "symbols file",
                 found: String::new(),
-                expected: error.expected,
+                expected: "at least one symbol, one a line or in a column named symbol".to_owned(),
             });
         }
         Ok(Self::These(unique(symbols)))

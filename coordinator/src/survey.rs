@@ -27,10 +27,7 @@ pub enum Asking {
     /// By its listing: only what exists is found, and all of it.
     Listing,
     /// File by file, for mirrors without a listing; what turns out not to exist ends as `missing`.
-    Probing {
-        /// The date, which the newest archives end before.
-        today: jiff::civil::Date,
-    },
+    Probing,
 }
 
 /// What the archive has of a selection.
@@ -60,16 +57,12 @@ pub async fn survey(
     }
     let found: Vec<(Data, Symbol, Chosen)> = stream::iter(wanted)
         .map(|(data, symbol)| async move {
-            let chosen = match asking {
-                Asking::Listing => choose(
-                    &listed(&**source, selection, data, &symbol).await?,
-                    &selection.range,
-                ),
-                Asking::Probing { today } => {
-                    let probed = probe::probed(&**source, selection, data, &symbol, today).await?;
-                    choose(&probed, &selection.range)
-                }
+            let found = match asking {
+                Asking::Listing => listed(&**source, selection, data, &symbol).await?,
+                Asking::Probing => probe::probed(&**source, selection, data, &symbol).await?,
             };
+            let yesterday = selection.today.yesterday().unwrap_or(selection.today);
+            let chosen = choose(&found, &selection.range, yesterday);
             Ok::<_, PlanError>((data, symbol, chosen))
         })
         .buffered(LISTINGS_AT_ONCE)
@@ -140,7 +133,7 @@ async fn symbols_of(
     match (&selection.symbols, asking) {
         (Symbols::These(symbols), _) => Ok(symbols.clone()),
         (Symbols::All, Asking::Listing) => all_symbols(source, selection, data).await,
-        (Symbols::All, Asking::Probing { .. }) => Err(PlanError::Nothing {
+        (Symbols::All, Asking::Probing) => Err(PlanError::Nothing {
             place: source.place(),
             detail: "`--symbols all` needs a listing; name the symbols, or leave out --no-listing"
                 .to_owned(),
@@ -205,7 +198,7 @@ async fn check_symbols(
     {
         return Err(match asking {
             Asking::Listing => nothing(source, selection, found).await,
-            Asking::Probing { .. } => PlanError::Nothing {
+            Asking::Probing => PlanError::Nothing {
                 place: source.place(),
                 detail: "none of the probed files exists; check the symbols and the range"
                     .to_owned(),
@@ -221,7 +214,8 @@ async fn nothing(
     found: &[(Data, Symbol, Chosen)],
 ) -> PlanError {
     let asked = match (selection.range.first, selection.range.last) {
-        (None, None) => "it is empty".to_owned(),
+        (None, None) if selection.range.months.is_some() => "no archive of these months".to_owned(),
+        (None, None) => "no archive at all".to_owned(),
         (first, last) => {
             let end = |date: Option<jiff::civil::Date>| {
                 date.map_or("now".to_owned(), |date| date.to_string())

@@ -19,6 +19,9 @@ use crate::task::{Ending, Task};
 const REAP_EVERY: Duration = Duration::from_secs(5);
 const REAP_LIMIT: usize = 100;
 
+/// How often the queue is asked whether the archive told another process to wait.
+const HEED_EVERY: Duration = Duration::from_millis(500);
+
 /// The longest a worker with free hands waits before it asks again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -92,6 +95,7 @@ impl Worker {
         let mut background = JoinSet::new();
         background.spawn(reap(self.queue.clone(), self.id.clone()));
         background.spawn(tell_brake(self.queue.clone(), self.workshop.clone()));
+        background.spawn(heed_brake(self.queue.clone(), self.workshop.clone()));
 
         let mut running = JoinSet::new();
         let worked = self.work(&leases, &mut running).await;
@@ -307,7 +311,7 @@ async fn reap(queue: Arc<dyn Queue>, worker: WorkerId) {
         match queue.reap(REAP_LIMIT).await {
             Ok(reaped) => {
                 for task in &reaped.returned {
-                    tracing::warn!(task.id = %task, worker.id = %worker, "a lease ran out, the task is pending again");
+                    tracing::warn!(task.id = %task, worker.id = %worker, "a lease ran out or its process is gone, the task is pending again");
                 }
                 for task in &reaped.dead {
                     tracing::error!(task.id = %task, worker.id = %worker, "task is dead: its leases ran out too often");
@@ -324,12 +328,25 @@ async fn reap(queue: Arc<dyn Queue>, worker: WorkerId) {
     }
 }
 
+/// Heeds what another process was told by the archive: heartbeats are too far apart for a wait of seconds.
+async fn heed_brake(queue: Arc<dyn Queue>, workshop: Workshop) {
+    loop {
+        tokio::time::sleep(HEED_EVERY).await;
+        // A queue that does not answer is told by the calls that need it.
+        if let Ok(stats) = queue.stats().await
+            && let Some(brake) = stats.brake
+        {
+            workshop.brake.obey(brake);
+        }
+    }
+}
+
 /// Tells the queue when the archive asks for fewer requests, so that all its workers heed it.
 async fn tell_brake(queue: Arc<dyn Queue>, workshop: Workshop) {
     loop {
         let hold = workshop.brake.news().await;
         tracing::warn!(
-            seconds = hold.as_secs(),
+            seconds = hold.as_secs_f64().ceil(),
             "the archive asks for fewer requests: all workers of the queue wait"
         );
         if let Err(error) = queue.brake(hold).await {

@@ -98,7 +98,7 @@ impl DirSource {
 
     async fn found(&self, key: &str) -> Result<Option<Found>, ArchiveError> {
         check_key(key)?;
-        let candidates = self.tree().await?.candidates(key).to_vec();
+        let candidates = self.tree().await?.candidates(key);
         self.blocking(move || agreed(&candidates, false)).await
     }
 
@@ -122,7 +122,7 @@ impl Source for DirSource {
                 continue;
             }
             // Copies are only read when the archive is wanted: a listing of many would take hours.
-            if let Some(found) = agreed(tree.candidates(&key), true)? {
+            if let Some(found) = agreed(&tree.candidates(&key), true)? {
                 objects.push(object(key, found));
             }
         }

@@ -29,6 +29,33 @@ pub(crate) struct Found {
     pub(crate) etag: String,
     /// Seconds since the epoch.
     pub(crate) modified: i64,
+    /// Folders above it that are named as a market or a kind of data is.
+    told: Vec<&'static str>,
+}
+
+/// Names that tell files of one name apart: klines of spot and of futures, of last and of mark prices.
+const MARKETS: [&str; 3] = ["spot", "um", "cm"];
+const KINDS: [&str; 10] = [
+    "aggTrades",
+    "trades",
+    "klines",
+    "markPriceKlines",
+    "indexPriceKlines",
+    "premiumIndexKlines",
+    "fundingRate",
+    "metrics",
+    "bookDepth",
+    "bookTicker",
+];
+
+impl Found {
+    /// Whether no folder above it tells that it is of another market or kind than `key`.
+    fn could_be(&self, key: &str) -> bool {
+        [MARKETS.as_slice(), KINDS.as_slice()].iter().all(|names| {
+            let told = self.told.iter().rev().find(|told| names.contains(told));
+            told.is_none_or(|told| key.split('/').any(|part| part == *told))
+        })
+    }
 }
 
 /// What a folder holds. A file whose path has the official layout answers to that key only,
@@ -104,6 +131,7 @@ impl Tree {
                 id: (meta.dev(), meta.ino()),
                 etag: etag(meta),
                 modified: meta.mtime(),
+                told: told_by(root, path),
             };
             let candidates = match official_key(root, path) {
                 Some(key) => self.by_key.entry(key).or_default(),
@@ -119,12 +147,13 @@ impl Tree {
     }
 
     /// All files that could be the archive `key`.
-    pub(crate) fn candidates(&self, key: &str) -> &[Found] {
+    pub(crate) fn candidates(&self, key: &str) -> Vec<Found> {
+        if let Some(official) = self.by_key.get(key) {
+            return official.clone();
+        }
         let name = key.rsplit_once('/').map_or(key, |(_, name)| name);
-        self.by_key
-            .get(key)
-            .or_else(|| self.by_name.get(name))
-            .map_or(&[], Vec::as_slice)
+        let named = self.by_name.get(name).into_iter().flatten();
+        named.filter(|found| found.could_be(key)).cloned().collect()
     }
 
     /// The keys below `folder` whose names begin with `stem`, sorted: those of the official paths,
@@ -243,6 +272,15 @@ fn plain(name: &str) -> String {
     let encoded = name.contains('%') && !name.contains('+');
     let decoded = encoded.then(|| decoded(name)).flatten();
     decoded.unwrap_or_else(|| name.to_owned())
+}
+
+fn told_by(root: &Path, path: &Path) -> Vec<&'static str> {
+    let below = path.strip_prefix(root).unwrap_or(path);
+    let folders = below.iter().filter_map(|part| part.to_str());
+    let names = MARKETS.iter().chain(&KINDS);
+    folders
+        .filter_map(|folder| names.clone().find(|name| **name == folder).copied())
+        .collect()
 }
 
 fn same_bytes(first: &Path, second: &Path) -> Result<bool, ArchiveError> {

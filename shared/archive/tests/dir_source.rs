@@ -296,3 +296,27 @@ async fn percent_encoded_folders_answer_to_the_name_they_spell() {
     let bytes = read(DirSource::new(root.path()).unwrap(), key).await;
     assert_eq!(bytes.unwrap(), b"kept");
 }
+
+#[tokio::test]
+async fn folders_named_as_markets_and_kinds_tell_files_of_one_name_apart() {
+    let root = folder(&[
+        ("mine/spot/klines/A-1m-2024-01.zip", b"spot"),
+        ("mine/um/klines/A-1m-2024-01.zip", b"futures"),
+        ("mine/um/markPriceKlines/A-1m-2024-01.zip", b"mark"),
+    ]);
+    let key = |place: &str| format!("data/{place}/A/1m/A-1m-2024-01.zip");
+
+    let read = async |place| read(DirSource::new(root.path()).unwrap(), &key(place)).await;
+
+    assert_eq!(read("spot/monthly/klines").await.unwrap(), b"spot");
+    assert_eq!(read("futures/um/monthly/klines").await.unwrap(), b"futures");
+    assert_eq!(
+        read("futures/um/monthly/markPriceKlines").await.unwrap(),
+        b"mark"
+    );
+    let missing = read("futures/cm/monthly/klines").await;
+    assert!(
+        matches!(missing, Err(ArchiveError::Missing { .. })),
+        "{missing:?}"
+    );
+}

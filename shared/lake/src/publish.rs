@@ -39,7 +39,10 @@ pub struct Part {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OnDrop {
     Remove,
-    Keep,
+    /// Kept for a later process, if there is anything in it.
+    KeepUnlessEmpty,
+    /// It is no longer there under this name.
+    Nothing,
 }
 
 impl Part {
@@ -95,7 +98,7 @@ impl Part {
             target,
             place: place.clone(),
             bytes,
-            on_drop: OnDrop::Keep,
+            on_drop: OnDrop::KeepUnlessEmpty,
         })
     }
 
@@ -183,7 +186,12 @@ impl Write for Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if self.on_drop == OnDrop::Remove {
+        let leaves = match self.on_drop {
+            OnDrop::Remove => true,
+            OnDrop::KeepUnlessEmpty => self.bytes == 0,
+            OnDrop::Nothing => false,
+        };
+        if leaves {
             // A part that stays is found by the next cleanup: its lock is free then.
             let _ = fs::remove_file(&self.path);
         }
@@ -216,7 +224,7 @@ impl Staged {
     pub fn publish(mut self) -> Result<Published> {
         fs::rename(&self.part.path, &self.part.target)
             .map_err(|error| LakeError::io("publish", &self.part.target, error))?;
-        self.part.on_drop = OnDrop::Keep;
+        self.part.on_drop = OnDrop::Nothing;
         sync_folder_of(&self.part.target)?;
         Ok(Published {
             path: self.part.place.clone(),

@@ -29,6 +29,9 @@ pub struct AggTradesMill {
 
 #[derive(Debug)]
 struct Rows {
+    market: Market,
+    /// Whether the first row behind a header was seen.
+    begun: bool,
     ids: IdSet,
     table: MinuteTable,
     quality: Quality,
@@ -78,6 +81,8 @@ impl AggTradesMill {
         Self {
             lines: Lines::default(),
             rows: Rows {
+                market,
+                begun: false,
                 ids: IdSet::default(),
                 table: MinuteTable::new(market, symbol, period, thresholds),
                 quality: Quality::default(),
@@ -133,7 +138,7 @@ impl AggTradesMill {
             mut quality,
             found,
             repeats,
-            before: _,
+            ..
         } = self.rows;
         if repeats.is_none() && !found.is_empty() {
             return Ok(Milled::Again(RepeatedIds(found)));
@@ -152,6 +157,9 @@ impl AggTradesMill {
 impl ReadRow for Rows {
     #[inline(always)]
     fn plain(&mut self, bytes: &[u8; FAST_ROOM]) -> Result<usize, CellError> {
+        if !self.begun {
+            return Ok(0);
+        }
         let Some((trade, read)) = AggTrade::parse_plain(bytes, &mut self.before) else {
             return Ok(0);
         };
@@ -163,11 +171,29 @@ impl ReadRow for Rows {
         if number == 1 && cells::is_header(line) {
             return cells::check_header(line, agg_trade::COLUMNS);
         }
+        if !self.begun {
+            self.begun = true;
+            self.check_market(line)?;
+        }
         self.trade(&AggTrade::parse(line)?)
     }
 }
 
 impl Rows {
+    /// Only spot says whether a trade was the best match. Read as another market's, its quantities would be taken for
+    /// contracts, or its symbol for a future.
+    fn check_market(&self, line: &[u8]) -> Result<(), CellError> {
+        let columns = line.iter().filter(|&&byte| byte == b',').count() + 1;
+        if columns == 8 && self.market != Market::Spot {
+            return Err(CellError::new(
+                "row",
+                line,
+                "a futures row of 7 columns; 8 are spot's (see --market)",
+            ));
+        }
+        Ok(())
+    }
+
     #[inline(always)]
     fn trade(&mut self, trade: &AggTrade) -> Result<(), CellError> {
         self.quality.rows += 1;

@@ -267,6 +267,16 @@ fn a_header_in_another_order_is_refused() {
 }
 
 #[test]
+fn a_spot_row_is_no_futures_row() {
+    let csv = "1,10.0,1.0,1,1,1704067200000000,False,True\n";
+    assert!(mill(Market::Spot, "BTCUSDT", csv, 100).is_ok());
+    for market in [Market::Um, Market::Cm] {
+        let error = mill(market, "BTCUSDT", csv, 100).unwrap_err();
+        assert!(error.to_string().contains("8 are spot's"), "{error}");
+    }
+}
+
+#[test]
 fn an_empty_file_has_no_minutes() {
     let (minutes, quality) = mill(Market::Um, "BTCUSDT", "", 100).unwrap();
     assert!(minutes.is_empty());

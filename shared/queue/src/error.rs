@@ -105,7 +105,7 @@ pub enum QueueError {
         found: String,
     },
     /// A queue URL that names no queue.
-    #[error("queue URL {url:?} is not usable ({why}): use sqlite:PATH or redis://HOST")]
+    #[error("queue URL {url:?} is not usable ({why}): use sqlite:PATH")]
     BadUrl {
         /// The URL, as given.
         url: String,
