@@ -18,11 +18,11 @@ pub fn show(parsed: &Parsed, as_json: bool) -> u8 {
     } else {
         let rows: Vec<_> = settings
             .into_iter()
-            .map(|setting| vec![setting.name, setting.value, setting.origin])
+            .map(|setting| vec![setting.name, setting.origin, setting.value])
             .collect();
         print!(
             "{}",
-            format::table(&["setting", "value", "from"], &rows, &[])
+            format::table(&["setting", "from", "value"], &rows, &[])
         );
     }
     tapemill_runtime::exit::DONE
