@@ -337,6 +337,35 @@ fn a_month_that_does_not_exist_yet_is_told_with_what_there_is() {
 }
 
 #[test]
+fn probing_finds_the_days_around_the_months() {
+    let lab = Lab::new(BINARY);
+    // Listed on the last day of a month, delisted in the middle of the one behind the last.
+    let periods = [
+        "2020-01-31",
+        "2020-02",
+        "2020-03",
+        "2020-04-01",
+        "2020-04-02",
+    ];
+    for period in periods {
+        lab.mirror.trades("OLDUSDT", period, 50);
+    }
+    let words = [
+        "plan",
+        "--no-listing",
+        "--symbols",
+        "OLDUSDT",
+        "--data",
+        "aggTrades",
+    ];
+
+    lab.from_source(&words).run().expect(0);
+
+    let planned: Vec<_> = states(&lab).into_iter().map(|(period, _)| period).collect();
+    assert_eq!(planned, periods);
+}
+
+#[test]
 fn probing_finds_a_late_first_month_with_few_requests() {
     let lab = Lab::new(BINARY);
     let months = ["2023-11", "2023-12", "2024-01", "2024-02"];
