@@ -183,26 +183,46 @@ pub(crate) struct RowBefore {
 #[derive(Debug, Clone, Copy)]
 struct Number {
     digits: usize,
-    /// Its first eight digits as they stood in the row, and their value.
+    /// Its first eight digits as they stood in the row, and what they are worth in a number of so many digits.
     first_eight: u64,
-    value: u64,
+    worth: u64,
+    /// By how much the eight bytes that hold its last digits are shifted to be a number.
+    shift: u32,
 }
 
 impl Default for Number {
     fn default() -> Self {
         Self {
             digits: 0,
-            first_eight: u64::from_le_bytes(*b"00000000"),
-            value: 0,
+            first_eight: ZEROS,
+            worth: 0,
+            shift: 0,
         }
     }
 }
 
-/// Bits of the digits before the point of a decimal, and of all its digits; 0 until one with a point was seen.
+impl Number {
+    /// The next one is expected to have so many digits, 1 to 16; with 0 it is read as if it were the first.
+    fn expect(&mut self, digits: usize) {
+        let last_bytes = if digits > 8 { digits - 8 } else { digits };
+        self.digits = digits;
+        self.shift = 64 - 8 * last_bytes as u32;
+        (self.first_eight, self.worth) = (ZEROS, 0);
+    }
+}
+
+/// Eight digits that are worth nothing, however many follow.
+const ZEROS: u64 = u64::from_le_bytes(*b"00000000");
+
+/// Where the point of a decimal is, and its comma: 0 until one with a point, of at most seven digits, was seen.
 #[derive(Debug, Clone, Copy, Default)]
 struct Point {
-    whole_bits: u32,
-    bits: u32,
+    at: usize,
+    end: usize,
+    /// The bytes before the point.
+    before: u64,
+    /// By how much its digits, the point taken out, are shifted to be a number.
+    shift: u32,
 }
 
 /// Reads cells one after another, each with the comma behind it, eight bytes at a time.
@@ -225,21 +245,20 @@ impl Cursor<'_> {
         let eight = Eight::at(self.bytes, self.at);
         if digits <= 8 {
             self.at += digits + 1;
-            let bits = 8 * digits as u32;
-            self.wrong |= eight.others_in(bits);
-            return Some(eight.number(bits));
+            self.wrong |= eight.others() << before.shift;
+            return Some(eight.number(before.shift));
         }
+        let last = Eight::at(self.bytes, self.at + 8);
         if eight.0 != before.first_eight {
             if eight.others() != 0 {
                 return None;
             }
-            (before.first_eight, before.value) = (eight.0, eight.number(64));
+            before.first_eight = eight.0;
+            before.worth = eight.number(0) * POW10[(digits - 8) & 15];
         }
-        let more = Eight::at(self.bytes, self.at + 8);
-        let bits = 8 * (digits as u32 - 8);
         self.at += digits + 1;
-        self.wrong |= more.others_in(bits);
-        Some(before.value * POW10[(digits - 8) & 15] + more.number(bits))
+        self.wrong |= last.others() << before.shift;
+        Some(before.worth + last.number(before.shift))
     }
 
     /// A whole number of another length than the one before.
@@ -247,7 +266,7 @@ impl Cursor<'_> {
     fn other_whole(&mut self, before: &mut Number) -> Option<u64> {
         let (value, digits) = self.digits()?;
         // Longer ones are read this way each time.
-        before.digits = if digits <= 16 { digits } else { 0 };
+        before.expect(if digits <= 16 { digits } else { 0 });
         self.wrong |= u64::from((self.byte() ^ b',') | u8::from(digits == 0));
         self.at += 1;
         Some(value)
@@ -255,22 +274,21 @@ impl Cursor<'_> {
 
     #[inline(always)]
     fn decimal(&mut self, before: &mut Point) -> Option<Decimal> {
-        let Point { whole_bits, bits } = *before;
-        let point_at = self.at + whole_bits as usize / 8;
-        let end = self.at + bits as usize / 8 + 1;
-        if self.byte_at(point_at) != b'.' || self.byte_at(end) != b',' || bits == 0 {
+        let point = *before;
+        if self.byte_at(self.at + point.at) != b'.'
+            || self.byte_at(self.at + point.end) != b','
+            || point.end == 0
+        {
             return self.other_decimal(before);
         }
         // Take the point out, and what is left within the eight bytes is one number.
         let eight = Eight::at(self.bytes, self.at).0;
-        let whole = (1 << whole_bits) - 1;
-        let number = Eight((eight & whole) | (eight >> 8 & !whole));
-        self.at = end + 1;
-        self.wrong |= number.others_in(bits);
-        let scale = ((bits - whole_bits) / 8) as u8;
+        let number = Eight((eight & point.before) | (eight >> 8 & !point.before));
+        self.at += point.end + 1;
+        self.wrong |= number.others() << point.shift;
         Some(Decimal {
-            mantissa: u128::from(number.number(bits)),
-            scale,
+            mantissa: u128::from(number.number(point.shift)),
+            scale: (point.end - point.at - 1) as u8,
         })
     }
 
@@ -290,10 +308,12 @@ impl Cursor<'_> {
             }
             mantissa = whole * POW10[places] + fraction;
             scale = places as u8;
-            if digits + places <= 7 {
+            if places > 0 && digits + places <= 7 {
                 *before = Point {
-                    whole_bits: 8 * digits as u32,
-                    bits: 8 * (digits + places) as u32,
+                    at: digits,
+                    end: digits + 1 + places,
+                    before: (1 << (8 * digits)) - 1,
+                    shift: 64 - 8 * (digits + places) as u32,
                 };
             }
         }
@@ -317,7 +337,9 @@ impl Cursor<'_> {
             if digits > MOST_DIGITS {
                 return None;
             }
-            value = value * POW10[count] + eight.number(bits);
+            if count > 0 {
+                value = value * POW10[count] + eight.number(64 - bits);
+            }
             self.at += count;
             if count < 8 {
                 return Some((value, digits));
@@ -370,26 +392,17 @@ impl Eight {
         (values.wrapping_add(0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080
     }
 
-    /// Not 0 when there is another byte than digits in the first `bits`, 8 to 64.
-    #[inline(always)]
-    fn others_in(self, bits: u32) -> u64 {
-        self.others() << (64u32.wrapping_sub(bits) & 63)
-    }
-
     /// Bits of the digits before the first other byte: a multiple of 8, 64 where all are digits.
     #[inline(always)]
     fn digit_bits(self) -> u32 {
         self.others().trailing_zeros() & !7
     }
 
-    /// The number that the first `bits` spell, 0 to 64.
+    /// The number that its first digits spell, 64 − `shift` bits of them, at least one.
     #[inline(always)]
-    fn number(self, bits: u32) -> u64 {
-        if bits == 0 {
-            return 0;
-        }
+    fn number(self, shift: u32) -> u64 {
         // Zeros in front, in place of what is behind.
-        Self::value((self.0 ^ 0x3030_3030_3030_3030) << (64u32.wrapping_sub(bits) & 63))
+        Self::value((self.0 ^ 0x3030_3030_3030_3030) << shift)
     }
 
     /// Eight digits as values: pairs, then fours, then all eight.
@@ -469,6 +482,18 @@ mod tests {
             Some(trade)
         };
         rows.iter().map(read).collect()
+    }
+
+    #[test]
+    fn bytes_of_zero_are_no_digits() {
+        let row = "1234567890,1.5,2.5,1,1,1704067200123,true".to_owned();
+        for cell in ["\0\0\0\0\0\0\0\090", "00000000\090"] {
+            let rows = [row.clone(), row.replace("1234567890", cell)];
+            assert!(in_a_row(&rows)[1].is_none(), "{cell:?}");
+            assert!(AggTrade::parse(rows[1].as_bytes()).is_err(), "{cell:?}");
+        }
+        let rows = [row.clone(), row.replace("1234567890", "0000000090")];
+        assert_eq!(in_a_row(&rows)[1].unwrap().id, 90);
     }
 
     #[test]
