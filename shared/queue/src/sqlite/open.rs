@@ -61,7 +61,7 @@ pub(super) fn open_writer(
 ) -> Result<(Connection, Checkpoints), QueueError> {
     let open = || -> Result<(Connection, Checkpoints), Fault> {
         let mut connection = connect(path)?;
-        check(&connection, queue)?;
+        check_alone(&connection, queue)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // A power cut may undo the last commits, which "at least once" covers; it cannot corrupt.
         connection.pragma_update(None, "synchronous", "NORMAL")?;
@@ -96,6 +96,12 @@ fn connect(path: &Path) -> Result<Connection, Fault> {
     Ok(connection)
 }
 
+/// Checks outside of a transaction, on one state of the file: another process may be making it just now.
+fn check_alone(connection: &Connection, queue: &str) -> Result<usize, Fault> {
+    let snapshot = connection.unchecked_transaction()?;
+    check(&snapshot, queue)
+}
+
 /// Refuses a file that is something else, or newer. Returns its schema; 0 means an empty file.
 fn check(connection: &Connection, queue: &str) -> Result<usize, Fault> {
     let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
@@ -125,7 +131,7 @@ fn check(connection: &Connection, queue: &str) -> Result<usize, Fault> {
 }
 
 fn migrate(connection: &mut Connection, queue: &str) -> Result<(), Fault> {
-    if check(connection, queue)? == SCHEMA.len() {
+    if check_alone(connection, queue)? == SCHEMA.len() {
         return Ok(());
     }
     // Two processes may come here at once: the second finds the work done.
