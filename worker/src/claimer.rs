@@ -310,11 +310,11 @@ async fn reap(queue: Arc<dyn Queue>, worker: WorkerId) {
     loop {
         match queue.reap(REAP_LIMIT).await {
             Ok(reaped) => {
-                for task in &reaped.returned {
-                    tracing::warn!(task.id = %task, worker.id = %worker, "a lease ran out or its process is gone, the task is pending again");
+                for lease in &reaped.returned {
+                    tracing::warn!(task.id = %lease.task, generation = lease.generation, worker.id = %worker, holder = lease.worker, "a lease ran out or its process is gone, the task is pending again");
                 }
-                for task in &reaped.dead {
-                    tracing::error!(task.id = %task, worker.id = %worker, "task is dead: its leases ran out too often");
+                for lease in &reaped.dead {
+                    tracing::error!(task.id = %lease.task, generation = lease.generation, worker.id = %worker, holder = lease.worker, "task is dead: its leases ran out too often");
                 }
                 if reaped.more {
                     continue;

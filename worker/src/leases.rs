@@ -68,11 +68,9 @@ impl Leases {
     }
 
     fn lost(&self, beats: &[Beat], task: &TaskId) -> Option<CancellationToken> {
-        let generation = beats.iter().find(|beat| beat.task == *task)?.generation;
+        let beaten = beats.iter().find(|beat| beat.lease.task == *task)?;
         let held = self.held();
-        let held = held
-            .get(task)
-            .filter(|held| held.lease.generation == generation)?;
+        let held = held.get(task).filter(|held| held.lease == beaten.lease)?;
         Some(held.cancel.clone())
     }
 

@@ -63,7 +63,7 @@ async fn list(args: &QueueOnlyArgs, as_json: bool) -> Result<u8, Failure> {
     let [pending, leased, done, missing, dead] = stats.totals().map(|count| count.tasks);
     let value = json!({
         "queue": url, "paused": stats.paused, "pending": pending, "leased": leased, "done": done,
-        "missing": missing, "dead": dead, "bytes": stats.store_bytes, "settings": settings,
+        "missing": missing, "dead": dead, "completions": stats.completions, "bytes": stats.store_bytes, "settings": settings,
     });
     let settings: Vec<String> = settings
         .iter()

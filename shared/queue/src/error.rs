@@ -41,6 +41,17 @@ pub enum QueueError {
         #[source]
         source: BoxError,
     },
+    /// The store answers, and refuses: a wrong password, a replica, no memory left. Somebody has to
+    /// set it right, and the same call succeeds once that is done.
+    #[error("queue {queue} refuses to {op}: {why}")]
+    Refused {
+        /// The store.
+        queue: String,
+        /// What was asked of it.
+        op: &'static str,
+        /// What it said, and what to do.
+        why: String,
+    },
     /// The store cannot be written: its disk is full, or read-only. No fault of any task.
     #[error(
         "queue {queue} cannot be written while trying to {op}: \
@@ -105,12 +116,20 @@ pub enum QueueError {
         found: String,
     },
     /// A queue URL that names no queue.
-    #[error("queue URL {url:?} is not usable ({why}): use sqlite:PATH")]
+    #[error(
+        "queue URL {url:?} is not usable ({why}): use sqlite:PATH or redis://HOST:PORT?queue=NAME"
+    )]
     BadUrl {
         /// The URL, as given.
         url: String,
         /// What is wrong with it.
         why: &'static str,
+    },
+    /// A task id no store can keep; nothing was written.
+    #[error("task id {id:?} is not usable: it is empty or holds control characters")]
+    BadId {
+        /// The id, as given.
+        id: String,
     },
     /// Something handed over is beyond its bound; nothing was written.
     #[error("{what} is too large: {size}, at most {limit}")]
@@ -128,6 +147,6 @@ impl QueueError {
     /// Whether the same call may succeed later with nothing changed by hand.
     #[must_use]
     pub fn retryable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
+        matches!(self, Self::Unavailable { .. } | Self::Refused { .. })
     }
 }

@@ -6,13 +6,16 @@ use uuid::Uuid;
 
 use crate::{TaskId, WorkerId};
 
-/// The right to work on a task. The generation fences off earlier holders.
+/// The right to work on a task. The generation fences off earlier holders, and the claim's request
+/// those that a store forgot: one that lost its last second may give a generation out again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Lease {
     /// The task.
     pub task: TaskId,
-    /// Raised by each claim, so never the same for two holders.
+    /// Raised by each claim.
     pub generation: u64,
+    /// Of the claim that took it, see [`ClaimRequest::request`].
+    pub request: Uuid,
 }
 
 /// Asks for tasks.
@@ -39,6 +42,8 @@ pub struct Claim {
     pub dataset: String,
     /// Of this lease.
     pub generation: u64,
+    /// Of the claim that this answers.
+    pub request: Uuid,
     /// Counts from 1 since the task's budget was fresh; a lease that ran out costs none.
     pub attempt: u32,
     /// Time left until the lease may be reaped. Measure it with a clock that only moves forward.
@@ -56,6 +61,7 @@ impl Claim {
         Lease {
             task: self.task.clone(),
             generation: self.generation,
+            request: self.request,
         }
     }
 }
@@ -129,10 +135,21 @@ pub enum Retry {
 /// What a reap did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reaped {
-    /// Pending again.
-    pub returned: Vec<TaskId>,
-    /// Dead: their budget of expiries is spent.
-    pub dead: Vec<TaskId>,
+    /// Their tasks are pending again.
+    pub returned: Vec<Expired>,
+    /// Their tasks are dead: the budget of expiries is spent.
+    pub dead: Vec<Expired>,
     /// More leases have run out than the limit allowed.
     pub more: bool,
+}
+
+/// A lease that ended without its holder.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Expired {
+    /// The task.
+    pub task: TaskId,
+    /// Of the lease.
+    pub generation: u64,
+    /// Who held it.
+    pub worker: String,
 }

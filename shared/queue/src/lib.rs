@@ -39,7 +39,7 @@ mod worker;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{BoxError, QueueError};
 pub use lease::{
-    Claim, ClaimRequest, Claimed, Completion, Failure, Lease, Outcome, Reaped, Retry, Wait,
+    Claim, ClaimRequest, Claimed, Completion, Expired, Failure, Lease, Outcome, Reaped, Retry, Wait,
 };
 pub use queue::Queue;
 pub use sqlite::SqliteQueue;

@@ -37,6 +37,9 @@ pub const MAX_SETTINGS_BYTES: usize = 16 << 10;
 pub(crate) fn check_new_tasks(tasks: &[NewTask]) -> Result<(), QueueError> {
     for task in tasks {
         let id = task.id.as_str();
+        if id.is_empty() || id.contains(|character: char| character.is_control()) {
+            return Err(QueueError::BadId { id: id.to_owned() });
+        }
         within(|| "task id".into(), id.len(), MAX_ID_BYTES)?;
         within(
             || format!("dataset of task {id}"),

@@ -152,6 +152,13 @@ pub trait Queue: Send + Sync + 'static {
     /// Only the general ones.
     async fn brake(&self, at_least: Duration) -> Result<(), QueueError>;
 
+    /// For how long claims are still refused by a brake, if they are; cheap enough to ask often.
+    ///
+    /// # Errors
+    ///
+    /// Only the general ones.
+    async fn brake_left(&self) -> Result<Option<Duration>, QueueError>;
+
     /// Forgets done and missing tasks that were finished at least this long ago. Returns how many.
     ///
     /// Atomic per task.

@@ -34,6 +34,8 @@ pub struct Stats {
     pub oldest_pending_age: Option<Duration>,
     /// How long the oldest attempt has run.
     pub oldest_lease_age: Option<Duration>,
+    /// Completions accepted since the queue was made or cleared; a repeated one counts once.
+    pub completions: u64,
     /// What the store takes, on disk or in memory.
     pub store_bytes: u64,
 }

@@ -87,10 +87,8 @@ pub struct Progress {
 /// One lease in a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Beat {
-    /// The task.
-    pub task: TaskId,
-    /// Of the lease.
-    pub generation: u64,
+    /// What is held.
+    pub lease: Lease,
     /// How far it has come.
     pub progress: Progress,
 }
@@ -100,8 +98,7 @@ impl Beat {
     #[must_use]
     pub fn new(lease: &Lease, progress: Progress) -> Self {
         Self {
-            task: lease.task.clone(),
-            generation: lease.generation,
+            lease: lease.clone(),
             progress,
         }
     }

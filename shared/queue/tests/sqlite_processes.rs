@@ -149,7 +149,12 @@ async fn a_killed_process_frees_its_leases_at_once() {
     victim.child.wait().unwrap();
     let reaped = queue.reap(10).await.unwrap();
 
-    assert_eq!(reaped.returned, ["task/0000".into(), "task/0001".into()]);
+    let tasks: Vec<_> = reaped
+        .returned
+        .iter()
+        .map(|lease| lease.task.as_str())
+        .collect();
+    assert_eq!(tasks, ["task/0000", "task/0001"]);
     let record = queue
         .get(&["task/0000".into()])
         .await

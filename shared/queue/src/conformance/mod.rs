@@ -127,6 +127,17 @@ pub(crate) fn claimed_ids(claimed: &Claimed) -> Vec<&str> {
         .collect()
 }
 
+/// Takes back the leases that ran out, and gives their tasks.
+pub(crate) async fn reap(queue: &dyn Queue, limit: usize) -> Vec<TaskId> {
+    let reaped = queue.reap(limit).await.expect("leases are reaped");
+    assert_eq!(reaped.dead, []);
+    reaped
+        .returned
+        .into_iter()
+        .map(|lease| lease.task)
+        .collect()
+}
+
 /// What is known of a task that exists.
 pub(crate) async fn record(queue: &dyn Queue, id: &str) -> TaskRecord {
     let mut found = queue.get(&ids(&[id])).await.expect("the task is read");
@@ -237,6 +248,7 @@ macro_rules! conformance_suite {
             completing_twice_with_one_lease_is_one_completion
             a_lease_ends_with_its_task
             a_made_up_generation_is_refused
+            a_lease_of_another_claim_is_refused
             an_unknown_task_is_refused
             confirming_changes_nothing
             // budgets
@@ -249,6 +261,7 @@ macro_rules! conformance_suite {
             a_released_task_goes_back_to_the_head_of_its_order
             an_expired_lease_returns_to_pending_only_when_reaped
             reaping_respects_its_limit_and_says_when_more_is_due
+            reaping_tells_whose_lease_ended
             history_keeps_troubled_attempts_in_order_and_bounded
             completing_clears_the_last_trouble_but_keeps_the_history
             long_failure_texts_are_cut_not_refused
@@ -275,6 +288,7 @@ macro_rules! conformance_suite {
             bytes_are_counted_with_their_tasks
             ages_tell_the_oldest_waiting_and_the_oldest_running
             a_task_that_waits_for_its_time_is_not_old
+            accepted_completions_are_counted_once
             rates_cover_recent_completions_since_their_start
             a_running_task_shows_its_worker_and_progress
             workers_are_listed_with_what_they_hold

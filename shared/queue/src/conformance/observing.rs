@@ -256,6 +256,38 @@ pub async fn rates_cover_recent_completions_since_their_start(fixture: &impl Fix
     );
 }
 
+/// Repeats, refusals and adopted tasks do not count: the number tells of completions accepted twice.
+pub async fn accepted_completions_are_counted_once(fixture: &impl Fixture) {
+    let Fresh {
+        queue,
+        other,
+        clock,
+        guard: _guard,
+    } = fixture.fresh().await;
+    let adopted = NewTask {
+        done: Some("{}".into()),
+        ..task("adopted")
+    };
+    queue
+        .enqueue(&[adopted, task("a"), task("b")])
+        .await
+        .unwrap();
+    let stale = claim_one(&*queue).await;
+    clock.advance(LEASE);
+    queue.reap(ALL).await.unwrap();
+    for live in claim(&*other, ALL).await.claims {
+        queue.complete(&live.lease(), &output()).await.unwrap();
+        other.complete(&live.lease(), &output()).await.unwrap();
+    }
+    assert_lost(queue.complete(&stale.lease(), &output()).await, &stale);
+
+    let counted = queue.stats().await.unwrap().completions;
+    queue.clear().await.unwrap();
+
+    assert_eq!(counted, 2);
+    assert_eq!(queue.stats().await.unwrap().completions, 0);
+}
+
 /// As of its last heartbeat.
 pub async fn a_running_task_shows_its_worker_and_progress(fixture: &impl Fixture) {
     let Fresh {

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use rusqlite::{Row, ToSql, Transaction, params};
+use uuid::Uuid;
 
 use super::control::{brake_left, is_paused};
 use super::fault::Fault;
@@ -21,7 +22,7 @@ const PROMOTED_AT_ONCE: usize = 1_000;
 /// A claim request that owns what it names.
 pub(super) struct Wanted {
     worker: String,
-    request: [u8; 16],
+    request: Uuid,
     holder: String,
     limit: usize,
     lease: Duration,
@@ -53,7 +54,7 @@ impl Wanted {
     pub(super) fn new(request: &ClaimRequest<'_>, holder: String) -> Self {
         Self {
             worker: request.worker.as_str().to_owned(),
-            request: *request.request.as_bytes(),
+            request: request.request,
             holder,
             limit: request.limit.min(MAX_CLAIMS),
             lease: request.lease,
@@ -125,7 +126,9 @@ fn choose(tx: &Transaction<'_>, now: i64, wanted: &Wanted) -> Result<Vec<Candida
     let limit = wanted.limit as i64;
     let read = |statement: &str, arguments: &[&dyn ToSql]| {
         let mut find = tx.prepare_cached(statement)?;
-        let rows = find.query_map(arguments, |row| candidate(row, wanted.lease))?;
+        let rows = find.query_map(arguments, |row| {
+            candidate(row, wanted.request, wanted.lease)
+        })?;
         rows.collect::<Result<_, _>>().map_err(Fault::from)
     };
     match &wanted.only {
@@ -137,11 +140,12 @@ fn choose(tx: &Transaction<'_>, now: i64, wanted: &Wanted) -> Result<Vec<Candida
     }
 }
 
-fn candidate(row: &Row<'_>, deadline_in: Duration) -> rusqlite::Result<Candidate> {
+fn candidate(row: &Row<'_>, request: Uuid, deadline_in: Duration) -> rusqlite::Result<Candidate> {
     let claim = Claim {
         task: task_id(row, 1)?,
         dataset: row.get(2)?,
         generation: count(row, 3)?,
+        request,
         attempt: row.get(4)?,
         deadline_in,
         bytes: count(row, 5)?,
@@ -177,15 +181,22 @@ fn lease(
         "INSERT INTO lease (seq, worker, request, holder, started_ms, deadline_ms)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
-    .execute(params![seq, worker, request, holder, now, deadline])?;
+    .execute(params![
+        seq,
+        worker,
+        request.as_bytes(),
+        holder,
+        now,
+        deadline
+    ])?;
     Ok(claim)
 }
 
 /// What is still held of an earlier answer to the same request, in the order of that answer.
 fn repeated(tx: &Transaction<'_>, now: i64, wanted: &Wanted) -> Result<Vec<Claim>, Fault> {
     let mut find = tx.prepare_cached(include_str!("sql/claim_repeated.sql"))?;
-    let rows = find.query_map(params![wanted.request, wanted.worker], |row| {
-        candidate(row, until(row.get(9)?, now))
+    let rows = find.query_map(params![wanted.request.as_bytes(), wanted.worker], |row| {
+        candidate(row, wanted.request, until(row.get(9)?, now))
     })?;
     let mut held = rows.collect::<Result<Vec<_>, _>>()?;
     match &wanted.only {

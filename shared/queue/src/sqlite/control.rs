@@ -9,10 +9,10 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use serde_json::json;
 
 use super::fault::Fault;
-use super::finish::{Trouble, end_in_trouble, held};
+use super::finish::{Trouble, end_in_trouble, holding};
 use super::rows::{count, state};
 use crate::clock::{millis, until};
-use crate::{AttemptOutcome, Lease, TaskId, TaskState, settings};
+use crate::{AttemptOutcome, TaskId, TaskState, settings};
 
 /// The reason a task is dead when someone gave it up.
 pub(super) const CANCELLED: &str = "cancelled";
@@ -64,13 +64,7 @@ pub(super) fn cancel(tx: &Transaction<'_>, now: i64, ids: &[TaskId]) -> Result<u
                     .execute(params![seq, CANCELLED, CANCELLED_MESSAGE])?;
             }
             TaskState::Leased => {
-                let held = held(
-                    tx,
-                    &Lease {
-                        task: id.clone(),
-                        generation,
-                    },
-                )?;
+                let held = holding(tx, id, generation)?;
                 let trouble = Trouble {
                     attempts: held.attempts,
                     expiries: held.expiries,
@@ -107,6 +101,12 @@ pub(super) fn brake_left(tx: &Transaction<'_>, now: i64) -> Result<Option<Durati
     let mut find = tx.prepare_cached("SELECT brake_until_ms FROM control")?;
     let left = until(find.query_row([], |row| row.get(0))?, now);
     Ok((!left.is_zero()).then_some(left))
+}
+
+/// How many completions were accepted.
+pub(super) fn completions(tx: &Transaction<'_>) -> Result<u64, Fault> {
+    let mut find = tx.prepare_cached("SELECT completions FROM control")?;
+    Ok(find.query_row([], |row| count(row, 0))?)
 }
 
 /// Pauses or resumes.

@@ -1,13 +1,16 @@
 //! How an attempt ends: complete, fail, release, and the fence in front of all three.
 
 use rusqlite::{OptionalExtension, Transaction, params};
+use uuid::Uuid;
 
 use super::fault::Fault;
 use super::rows::{state_number, stored};
 use crate::clock::millis;
 use crate::limits::MAX_HISTORY;
 use crate::stats::{RATE_SLOT, RATE_WINDOW};
-use crate::{AttemptOutcome, Budgets, Completion, Lease, Outcome, QueueError, Retry, TaskState};
+use crate::{
+    AttemptOutcome, Budgets, Completion, Lease, Outcome, QueueError, Retry, TaskId, TaskState,
+};
 
 /// A leased task, as far as ending its attempt needs it.
 pub(super) struct Held {
@@ -17,6 +20,7 @@ pub(super) struct Held {
     pub(super) expiries: u32,
     pub(super) worker: String,
     pub(super) started_ms: i64,
+    pub(super) request: Vec<u8>,
 }
 
 /// The task behind a lease that is held: the fence. Everything else is refused.
@@ -24,17 +28,41 @@ pub(super) fn held(tx: &Transaction<'_>, lease: &Lease) -> Result<Held, Fault> {
     let mut find = tx.prepare_cached(include_str!("sql/held.sql"))?;
     // A generation beyond the file's range was never given out.
     let generation = i64::try_from(lease.generation).map_err(|_| lost(lease))?;
-    let held = find.query_row(params![lease.task.as_str(), generation], |row| {
-        Ok(Held {
-            seq: row.get(0)?,
-            generation: lease.generation,
-            attempts: row.get(1)?,
-            expiries: row.get(2)?,
-            worker: row.get(3)?,
-            started_ms: row.get(4)?,
-        })
-    });
+    let held = find.query_row(
+        params![
+            lease.task.as_str(),
+            generation,
+            &lease.request.as_bytes()[..]
+        ],
+        |row| {
+            Ok(Held {
+                seq: row.get(0)?,
+                generation: lease.generation,
+                attempts: row.get(1)?,
+                expiries: row.get(2)?,
+                worker: row.get(3)?,
+                started_ms: row.get(4)?,
+                request: row.get(5)?,
+            })
+        },
+    );
     held.optional()?.ok_or_else(|| lost(lease).into())
+}
+
+/// The lease on a task, whoever has it.
+pub(super) fn holding(tx: &Transaction<'_>, task: &TaskId, generation: u64) -> Result<Held, Fault> {
+    let mut find = tx.prepare_cached(
+        "SELECT request FROM lease WHERE seq = (SELECT seq FROM task WHERE id = ?1)",
+    )?;
+    let request: [u8; 16] = find.query_row([task.as_str()], |row| row.get(0))?;
+    held(
+        tx,
+        &Lease {
+            task: task.clone(),
+            generation,
+            request: Uuid::from_bytes(request),
+        },
+    )
 }
 
 fn lost(lease: &Lease) -> QueueError {
@@ -65,31 +93,46 @@ pub(super) fn complete(
         held.seq,
         state,
         now,
-        Some(held.generation),
+        Some((held.generation, &held.request)),
         &completion.summary,
     )?;
+    tx.prepare_cached("UPDATE control SET completions = completions + 1")?
+        .execute([])?;
     count_completion(tx, now, &held, completion)
 }
 
 fn was_completed_by(tx: &Transaction<'_>, lease: &Lease) -> Result<bool, Fault> {
     let mut find = tx.prepare_cached(
-        "SELECT 1 FROM task WHERE id = ?1 AND generation = ?2 AND finished_generation = ?2",
+        "SELECT 1 FROM task WHERE id = ?1 AND generation = ?2
+         AND finished_generation = ?2 AND finished_request = ?3",
     )?;
-    Ok(find.exists(params![lease.task.as_str(), lease.generation as i64])?)
+    Ok(find.exists(params![
+        lease.task.as_str(),
+        lease.generation as i64,
+        &lease.request.as_bytes()[..]
+    ])?)
 }
 
-/// Records a task as finished; `generation` is absent when nobody worked on it here.
+/// Records a task as finished; `by`, generation and request, is absent when nobody worked on it here.
 pub(super) fn finish(
     tx: &Transaction<'_>,
     seq: i64,
     state: TaskState,
     now: i64,
-    generation: Option<u64>,
+    by: Option<(u64, &[u8])>,
     summary: &str,
 ) -> Result<(), Fault> {
-    let generation = generation.map(|generation| generation as i64);
+    let generation = by.map(|(generation, _)| generation as i64);
+    let request = by.map(|(_, request)| request);
     tx.prepare_cached(include_str!("sql/finish.sql"))?
-        .execute(params![seq, state_number(state), now, generation, summary])?;
+        .execute(params![
+            seq,
+            state_number(state),
+            now,
+            generation,
+            request,
+            summary
+        ])?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use super::control::{CANCELLED, brake_left, is_paused};
 use super::fault::Fault;
 use super::rows::{count, state, stored};
 use crate::clock::millis;
-use crate::{Beat, HeartbeatReply, HeartbeatRequest, LostReason, TaskState, WorkerState};
+use crate::{Beat, HeartbeatReply, HeartbeatRequest, Lease, LostReason, TaskState, WorkerState};
 
 /// A silent worker stays in the list for so many leases, and at least this long.
 const REMEMBERED_LEASES: u32 = 2;
@@ -46,7 +46,7 @@ pub(super) fn heartbeat(
     let mut lost = Vec::new();
     for beat in &beating.beats {
         if !extend(tx, beat, deadline, &beating.holder)? {
-            lost.push((beat.task.clone(), why_lost(tx, beat)?));
+            lost.push((beat.lease.task.clone(), why_lost(tx, &beat.lease)?));
         }
     }
     Ok(HeartbeatReply {
@@ -57,26 +57,27 @@ pub(super) fn heartbeat(
 }
 
 fn extend(tx: &Transaction<'_>, beat: &Beat, deadline: i64, holder: &str) -> Result<bool, Fault> {
-    let Ok(generation) = i64::try_from(beat.generation) else {
+    let Ok(generation) = i64::try_from(beat.lease.generation) else {
         return Ok(false);
     };
     let extended = tx
         .prepare_cached(include_str!("sql/beat.sql"))?
         .execute(params![
-            beat.task.as_str(),
+            beat.lease.task.as_str(),
             generation,
             deadline,
             holder,
             stored(beat.progress.bytes),
             stored(beat.progress.bytes_total),
             stored(beat.progress.rows),
+            &beat.lease.request.as_bytes()[..],
         ])?;
     Ok(extended == 1)
 }
 
-fn why_lost(tx: &Transaction<'_>, beat: &Beat) -> Result<LostReason, Fault> {
+fn why_lost(tx: &Transaction<'_>, lease: &Lease) -> Result<LostReason, Fault> {
     let mut find = tx.prepare_cached("SELECT state, generation, reason FROM task WHERE id = ?1")?;
-    let found = find.query_row([beat.task.as_str()], |row| {
+    let found = find.query_row([lease.task.as_str()], |row| {
         Ok((
             state(row, 0)?,
             count(row, 1)?,
@@ -87,7 +88,7 @@ fn why_lost(tx: &Transaction<'_>, beat: &Beat) -> Result<LostReason, Fault> {
         None => LostReason::Cancelled,
         Some((TaskState::Done | TaskState::Missing, ..)) => LostReason::Finished,
         Some((TaskState::Dead, generation, Some(reason)))
-            if generation == beat.generation && reason == CANCELLED =>
+            if generation == lease.generation && reason == CANCELLED =>
         {
             LostReason::Cancelled
         }

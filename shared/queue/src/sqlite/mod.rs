@@ -341,6 +341,10 @@ impl Queue for SqliteQueue {
         .await
     }
 
+    async fn brake_left(&self) -> Result<Option<Duration>, QueueError> {
+        self.read("ask for a brake", control::brake_left).await
+    }
+
     async fn prune(&self, older_than: Duration) -> Result<u64, QueueError> {
         let mut pruned = 0;
         loop {

@@ -6,7 +6,10 @@ use rusqlite::Connection;
 fn plan(statement: &str) -> String {
     let connection = Connection::open_in_memory().unwrap();
     connection
-        .execute_batch(include_str!("schema/0001_queue.sql"))
+        .execute_batch(concat!(
+            include_str!("schema/0001_queue.sql"),
+            include_str!("schema/0002_requests.sql")
+        ))
         .unwrap();
     let mut explain = connection
         .prepare(&format!("EXPLAIN QUERY PLAN {statement}"))

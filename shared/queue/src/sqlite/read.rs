@@ -153,6 +153,7 @@ pub(super) fn stats(tx: &Transaction<'_>, now: i64, path: &Path) -> Result<Stats
     let mut stats = Stats {
         paused: super::control::is_paused(tx)?,
         brake: super::control::brake_left(tx, now)?,
+        completions: super::control::completions(tx)?,
         store_bytes: file_bytes(path),
         ..Stats::default()
     };

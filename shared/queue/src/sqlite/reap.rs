@@ -7,7 +7,7 @@ use rusqlite::{Row, Transaction, params};
 use super::fault::Fault;
 use super::finish::{Held, Trouble, end_in_trouble};
 use super::rows::{count, json_list, task_id};
-use crate::{AttemptOutcome, Budgets, Reaped, TaskId, TaskState};
+use crate::{AttemptOutcome, Budgets, Expired, Reaped, TaskId, TaskState};
 
 /// The reason a task is dead when its leases kept running out.
 const LOST: &str = "lost";
@@ -42,6 +42,11 @@ pub(super) fn reap(
     };
     lapsed.truncate(limit);
     for Lapsed { id, late, held } in lapsed {
+        let expired = Expired {
+            task: id,
+            generation: held.generation,
+            worker: held.worker.clone(),
+        };
         let expiries = held.expiries + 1;
         let trouble = Trouble {
             // The lost attempt counts as an expiry, not as a failure.
@@ -53,8 +58,8 @@ pub(super) fn reap(
             message: if late { RAN_OUT } else { GONE },
         };
         match end_in_trouble(tx, now, &held, &trouble)? {
-            TaskState::Dead => reaped.dead.push(id),
-            _ => reaped.returned.push(id),
+            TaskState::Dead => reaped.dead.push(expired),
+            _ => reaped.returned.push(expired),
         }
     }
     Ok(reaped)
@@ -83,10 +88,11 @@ fn lapsed(
                 expiries: row.get(4)?,
                 worker: row.get(5)?,
                 started_ms: row.get(6)?,
+                request: row.get(7)?,
             };
             Ok(Lapsed {
                 id: task_id(row, 1)?,
-                late: row.get(7)?,
+                late: row.get(8)?,
                 held,
             })
         },

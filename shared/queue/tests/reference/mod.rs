@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use tapemill_queue::conformance::LEASE;
 use tapemill_queue::{
-    Budgets, Enqueued, Lease, LostReason, NewTask, Reaped, TaskId, TaskRecord, TaskState, Wait,
+    Budgets, ClaimRequest, Enqueued, Expired, Lease, LostReason, NewTask, Reaped, TaskId,
+    TaskRecord, TaskState, Wait,
 };
+use uuid::Uuid;
 
 #[derive(Default)]
 pub struct Reference {
@@ -30,6 +32,8 @@ struct Task {
     /// Pending: not before; leased: the deadline; finished: when.
     time: Duration,
     completed_by: Option<u64>,
+    request: Uuid,
+    worker: String,
     cancelled: bool,
 }
 
@@ -79,6 +83,8 @@ impl Reference {
                 expiries: 0,
                 time: now,
                 completed_by: None,
+                request: Uuid::nil(),
+                worker: String::new(),
                 cancelled: false,
             };
             self.tasks.insert(new.id.clone(), task);
@@ -118,7 +124,8 @@ impl Reference {
         removed.is_some()
     }
 
-    pub fn claim(&mut self, limit: usize, only: Option<&[TaskId]>) -> (Vec<Lease>, Wait) {
+    pub fn claim(&mut self, request: &ClaimRequest<'_>) -> (Vec<Lease>, Wait) {
+        let (limit, only) = (request.limit, request.only);
         let now = self.now;
         if self.paused {
             return (Vec::new(), Wait::Paused);
@@ -144,9 +151,11 @@ impl Reference {
             task.generation += 1;
             task.attempts += 1;
             (task.state, task.time) = (TaskState::Leased, now + LEASE);
+            (task.request, task.worker) = (request.request, request.worker.to_string());
             leases.push(Lease {
                 task: id.clone(),
                 generation: task.generation,
+                request: request.request,
             });
         }
         let wait = match next {
@@ -160,7 +169,8 @@ impl Reference {
 
     pub fn holds(&self, lease: &Lease) -> bool {
         self.tasks.get(&lease.task).is_some_and(|task| {
-            task.state == TaskState::Leased && task.generation == lease.generation
+            task.state == TaskState::Leased
+                && (task.generation, task.request) == (lease.generation, lease.request)
         })
     }
 
@@ -202,7 +212,9 @@ impl Reference {
             task.completed_by = Some(lease.generation);
         }
         let task = self.tasks.get(&lease.task);
-        task.is_some_and(|task| task.completed_by == Some(lease.generation))
+        task.is_some_and(|task| {
+            task.completed_by == Some(lease.generation) && task.request == lease.request
+        })
     }
 
     pub fn fail(&mut self, lease: &Lease, delay: Option<Duration>) -> Option<TaskState> {
@@ -233,14 +245,19 @@ impl Reference {
             if task.state != TaskState::Leased || task.time > now {
                 continue;
             }
+            let expired = Expired {
+                task: id.clone(),
+                generation: task.generation,
+                worker: task.worker.clone(),
+            };
             task.attempts -= 1;
             task.expiries += 1;
             if task.expiries < Budgets::default().expiries {
                 task.end(TaskState::Pending, now);
-                reaped.returned.push(id.clone());
+                reaped.returned.push(expired);
             } else {
                 task.end(TaskState::Dead, now);
-                reaped.dead.push(id.clone());
+                reaped.dead.push(expired);
             }
         }
         reaped
