@@ -8,6 +8,7 @@
 //! Prints one line of JSON.
 
 use std::error::Error;
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -42,7 +43,7 @@ async fn main() -> Outcomes<()> {
         "look" => look(&queue, number).await?,
         other => return Err(format!("unknown verb {other:?}").into()),
     };
-    println!("{told}");
+    writeln!(std::io::stdout(), "{told}")?;
     Ok(())
 }
 

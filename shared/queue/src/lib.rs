@@ -30,6 +30,7 @@ mod control;
 mod error;
 mod lease;
 pub mod limits;
+mod open;
 mod queue;
 pub mod redis;
 mod settings;
@@ -43,6 +44,7 @@ pub use error::{BoxError, QueueError};
 pub use lease::{
     Claim, ClaimRequest, Claimed, Completion, Expired, Failure, Lease, Outcome, Reaped, Retry, Wait,
 };
+pub use open::{open, open_existing, queues, shown};
 pub use queue::Queue;
 pub use redis::RedisQueue;
 pub use sqlite::SqliteQueue;

@@ -137,15 +137,6 @@ impl RedisUrl {
         }
         Ok((parsed, credentials))
     }
-
-    /// The same server, another queue.
-    #[must_use]
-    pub fn with_queue(&self, queue: &str) -> Self {
-        Self {
-            queue: queue.to_owned(),
-            ..self.clone()
-        }
-    }
 }
 
 impl fmt::Display for RedisUrl {
