@@ -5,6 +5,11 @@
 //! nothing is pending.
 //! `redis_throughput URL look TIMES`: asks for what `status` shows.
 //!
+//! What redis-benchmark needs, which can only draw numbers at random:
+//! `redis_throughput URL numbered TASKS`: plans tasks whose ids differ in a number of twelve digits.
+//! `redis_throughput URL lease TASKS`: leases that many, each alone, all under one request.
+//! `redis_throughput URL once 1`: claims and completes one task.
+//!
 //! Prints one line of JSON.
 
 use std::error::Error;
@@ -41,6 +46,9 @@ async fn main() -> Outcomes<()> {
         "plan" => plan(&queue, number).await?,
         "work" => work(&queue, number).await?,
         "look" => look(&queue, number).await?,
+        "numbered" => numbered(&queue, number).await?,
+        "lease" => lease(&queue, url, number).await?,
+        "once" => once(&queue).await?,
         other => return Err(format!("unknown verb {other:?}").into()),
     };
     writeln!(std::io::stdout(), "{told}")?;
@@ -96,12 +104,7 @@ async fn work(queue: &Arc<RedisQueue>, concurrency: usize) -> Outcomes<serde_jso
 }
 
 async fn hand(queue: Arc<RedisQueue>, worker: WorkerId, done: Arc<AtomicU64>) -> Outcomes<()> {
-    let completion = Completion {
-        outcome: Outcome::Done,
-        summary: SUMMARY.to_owned(),
-        rows: 12_345_678,
-        bytes: 123_456_789,
-    };
+    let completion = completion();
     loop {
         let request = ClaimRequest {
             worker: &worker,
@@ -121,6 +124,15 @@ async fn hand(queue: Arc<RedisQueue>, worker: WorkerId, done: Arc<AtomicU64>) ->
     }
 }
 
+fn completion() -> Completion {
+    Completion {
+        outcome: Outcome::Done,
+        summary: SUMMARY.to_owned(),
+        rows: 12_345_678,
+        bytes: 123_456_789,
+    }
+}
+
 async fn look(queue: &RedisQueue, times: usize) -> Outcomes<serde_json::Value> {
     let mut took = Vec::with_capacity(times);
     let mut totals = [0; 5];
@@ -132,6 +144,56 @@ async fn look(queue: &RedisQueue, times: usize) -> Outcomes<serde_json::Value> {
     }
     took.sort_by(f64::total_cmp);
     Ok(json!({"totals": totals, "median_ms": took[times / 2], "most_ms": took[times - 1]}))
+}
+
+async fn numbered(queue: &RedisQueue, tasks: usize) -> Outcomes<serde_json::Value> {
+    let task = |number| NewTask {
+        bytes: 100_000_000,
+        ..NewTask::new(format!("um/aggTrades/{number:012}/2024-01"), "aggTrades")
+    };
+    let tasks: Vec<_> = (0..tasks).map(task).collect();
+    let created = queue.enqueue(&tasks).await?.created;
+    Ok(json!({"created": created}))
+}
+
+/// The request's place is cleared after each claim, so that the next one is no repeat of it.
+async fn lease(queue: &RedisQueue, url: &str, tasks: usize) -> Outcomes<serde_json::Value> {
+    const REQUEST: &str = "bench-request-01";
+    let server = url.split('?').next().unwrap_or_default();
+    let mut raw = redis::Client::open(server)?
+        .get_multiplexed_async_connection()
+        .await?;
+    let mut forget = redis::cmd("DEL");
+    forget.arg(format!("tapemill:{{{}}}:requests", queue.url().queue));
+    let worker = WorkerId::fresh();
+    for _ in 0..tasks {
+        let request = ClaimRequest {
+            worker: &worker,
+            request: Uuid::from_slice(REQUEST.as_bytes())?,
+            limit: 1,
+            lease: 60 * LEASE,
+            only: None,
+        };
+        let claimed = queue.claim(&request).await?;
+        assert_eq!(claimed.claims.len(), 1, "{:?}", claimed.wait);
+        forget.exec_async(&mut raw).await?;
+    }
+    Ok(json!({"request": REQUEST}))
+}
+
+async fn once(queue: &RedisQueue) -> Outcomes<serde_json::Value> {
+    let request = ClaimRequest {
+        worker: &WorkerId::fresh(),
+        request: Uuid::new_v4(),
+        limit: 1,
+        lease: LEASE,
+        only: None,
+    };
+    let claims = queue.claim(&request).await?.claims;
+    for claim in &claims {
+        queue.complete(&claim.lease(), &completion()).await?;
+    }
+    Ok(json!({"done": claims.len()}))
 }
 
 /// User and system time of this process.

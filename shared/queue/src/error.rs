@@ -43,7 +43,7 @@ pub enum QueueError {
     },
     /// The store answers, and refuses: a wrong password, a replica, no memory left. Somebody has to
     /// set it right, and the same call succeeds once that is done.
-    #[error("queue {queue} refuses to {op}: {why}")]
+    #[error("queue {queue} refused to {op}: {why}")]
     Refused {
         /// The store.
         queue: String,

@@ -7,7 +7,7 @@ use tapemill_queue::{
     Beat, Claim, ClaimRequest, Completion, HeartbeatRequest, LostReason, NewTask, Outcome,
     Progress, Queue, QueueError, RedisQueue, TaskState, WorkerId, WorkerState,
 };
-use tapemill_test_servers::{Aof, Keep, Redis, RedisCluster, RedisOptions, RedisSentinel};
+use tapemill_test_servers::{Aof, Keep, Redis, RedisCluster, RedisOptions, RedisSentinel, until};
 use uuid::Uuid;
 
 const LEASE: Duration = Duration::from_secs(60);
@@ -85,6 +85,16 @@ async fn patiently<T>(mut call: impl AsyncFnMut() -> Result<T, QueueError>) -> T
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("the store did not recover");
+}
+
+/// Replication is asynchronous: what has not reached the replica is lost with the primary.
+fn until_replicated(primary: &Redis) {
+    until("the replica has everything", || {
+        let info = primary.cli(&["INFO", "replication"]);
+        let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name));
+        let offset = field("master_repl_offset:").expect("an offset");
+        field("slave0:").is_some_and(|replica| replica.contains(&format!("offset={offset},")))
+    });
 }
 
 #[tokio::test]
@@ -367,7 +377,9 @@ async fn sentinels_lead_to_the_new_primary() {
     queue.enqueue(&[NewTask::new("a", "d")]).await.unwrap();
     let held = claim_one(&queue).await;
 
-    sentinel.primary().kill9();
+    let primary = sentinel.primary();
+    until_replicated(primary);
+    primary.kill9();
 
     patiently(async || queue.complete(&held.lease(), &output()).await).await;
     assert_eq!(queue.stats().await.unwrap().completions, 1);
@@ -380,7 +392,9 @@ async fn a_cluster_goes_on_with_the_replica_of_a_lost_node() {
     queue.enqueue(&[NewTask::new("a", "d")]).await.unwrap();
     let held = claim_one(&queue).await;
 
-    cluster.owner("tapemill:{q}:meta").kill9();
+    let owner = cluster.owner("tapemill:{q}:meta");
+    until_replicated(owner);
+    owner.kill9();
 
     patiently(async || queue.complete(&held.lease(), &output()).await).await;
     assert_eq!(queue.stats().await.unwrap().completions, 1);
@@ -431,7 +445,6 @@ async fn a_task_takes_at_most_three_hundred_bytes_in_any_state() {
     }
     let finished = (used() - empty) / TASKS;
 
-    println!("bytes per task: {pending} pending, {finished} finished");
     assert!(
         pending <= 300 && finished <= 300,
         "{pending} pending, {finished} finished"

@@ -9,7 +9,7 @@ use crate::QueueError;
 
 /// `HRANDFIELD` and `ZRANGE … LIMIT` came with it.
 const OLDEST: (u32, u32) = (6, 2);
-const OP: &str = "hold a queue";
+const OP: &str = "open it";
 
 /// Refuses a server that would lose tasks silently; warns of one that may lose them when it stops.
 pub(super) async fn check(link: &Link, keys: &Keys, queue: &str) -> Result<(), QueueError> {

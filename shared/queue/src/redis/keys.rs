@@ -113,7 +113,7 @@ pub(super) const QUEUES: &str = "tapemill:queues";
 
 /// The names of one queue's keys.
 #[derive(Debug, Clone)]
-pub(super) struct Keys(Vec<String>);
+pub(super) struct Keys(std::sync::Arc<[String]>);
 
 impl Keys {
     /// Of the queue of this name.

@@ -134,6 +134,11 @@ impl Link {
         answer
     }
 
+    /// Runs something on the thread of the connection, whoever waits for it.
+    pub(super) fn start(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.driver.handle.spawn(work);
+    }
+
     async fn give_up(&self, number: u64) {
         let mut state = self.state.lock().await;
         if state.number == number {

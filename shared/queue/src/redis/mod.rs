@@ -4,6 +4,7 @@
 //! come in parts. A claim or completion repeated after a lost answer changes nothing more. What lies where
 //! is in `keys.rs`, what is in a task's record in `lua/lib/record.lua`.
 
+mod batch;
 mod checks;
 mod fault;
 mod keys;
@@ -11,6 +12,7 @@ mod link;
 mod planning;
 mod reply;
 mod script;
+mod together;
 mod url;
 mod view;
 
@@ -19,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{Cmd, Value};
+use redis::{Cmd, RedisResult, Value};
 
 pub use url::{Credentials, RedisUrl, is_redis_url};
 
@@ -28,15 +30,15 @@ use keys::{Keys, QUEUES};
 use link::Link;
 use reply::{Fields, damaged};
 use script::Script;
+use together::{Claims, Completions, Finish, Wanted};
 
 use crate::clock::millis;
 use crate::control::{CANCELLED, CANCELLED_MESSAGE, LOST, RAN_OUT};
-use crate::limits::{self, MAX_CLAIMS, MAX_COUNT, MAX_HISTORY};
-use crate::stats::{RATE_SLOT, RATE_WINDOW};
+use crate::limits::{self, MAX_COUNT, MAX_HISTORY};
 use crate::{
     Budgets, ClaimRequest, Claimed, Clock, Completion, Enqueued, Failure, HeartbeatReply,
-    HeartbeatRequest, Lease, NewTask, Outcome, Page, Queue, QueueError, Reaped, Retry, Stats,
-    TaskFilter, TaskId, TaskRecord, TaskState, WorkerRecord, WorkerState, settings,
+    HeartbeatRequest, Lease, NewTask, Page, Queue, QueueError, Reaped, Retry, Stats, TaskFilter,
+    TaskId, TaskRecord, TaskState, WorkerRecord, WorkerState, settings,
 };
 
 /// The schema this release writes.
@@ -65,7 +67,9 @@ pub struct RedisQueue {
     name: Arc<str>,
     url: RedisUrl,
     keys: Keys,
-    link: Link,
+    link: Arc<Link>,
+    claims: Claims,
+    completions: Completions,
     budgets: Budgets,
     clock: Option<Arc<dyn Clock>>,
 }
@@ -102,7 +106,9 @@ impl RedisQueue {
             name,
             keys: Keys::of(&url.queue),
             url,
-            link,
+            link: Arc::new(link),
+            claims: Claims::default(),
+            completions: Completions::default(),
             budgets: options.budgets,
             clock: options.clock,
         })
@@ -179,14 +185,17 @@ impl RedisQueue {
         script: &Script,
         arguments: impl Fn(&mut Cmd) + Send + Sync,
     ) -> Result<Value, QueueError> {
-        let now = self.clock.as_ref().map(|clock| clock.now_ms().to_string());
-        let now = now.unwrap_or_default();
-        let all = |command: &mut Cmd| {
-            command.arg(&now);
-            arguments(command);
-        };
-        let answer = self.link.run(script, &self.keys, &all).await;
+        let answer = self.trip().run(script, &arguments).await;
         answer.map_err(|error| into_error(error, &self.name, op))
+    }
+
+    /// What a script needs to be run.
+    fn trip(&self) -> Trip {
+        Trip {
+            link: self.link.clone(),
+            keys: self.keys.clone(),
+            clock: self.clock.clone(),
+        }
     }
 
     async fn fields(
@@ -230,6 +239,31 @@ impl RedisQueue {
             return Ok(());
         }
         Err(lost(lease))
+    }
+}
+
+/// What a script needs to be run.
+#[derive(Clone)]
+struct Trip {
+    link: Arc<Link>,
+    keys: Keys,
+    clock: Option<Arc<dyn Clock>>,
+}
+
+impl Trip {
+    /// Runs a script; its first argument is the time, or nothing for the server's.
+    async fn run(
+        &self,
+        script: &Script,
+        arguments: &(dyn Fn(&mut Cmd) + Send + Sync),
+    ) -> RedisResult<Value> {
+        let now = self.clock.as_ref().map(|clock| clock.now_ms().to_string());
+        let now = now.unwrap_or_default();
+        let all = |command: &mut Cmd| {
+            command.arg(&now);
+            arguments(command);
+        };
+        self.link.run(script, &self.keys, &all).await
     }
 }
 
@@ -283,16 +317,10 @@ impl Queue for RedisQueue {
 
     async fn claim(&self, request: &ClaimRequest<'_>) -> Result<Claimed, QueueError> {
         limits::check_only(request.only)?;
-        let fields = self.fields("claim tasks", &script::CLAIM, |command| {
-            command
-                .arg(request.worker.as_str())
-                .arg(&request.request.as_bytes()[..])
-                .arg(request.limit.min(MAX_CLAIMS))
-                .arg(millis(request.lease))
-                .arg(u8::from(request.only.is_some()));
-            add_ids(command, request.only.unwrap_or_default());
-        });
-        view::claimed(fields.await?, request.request)
+        let wanted = Wanted::new(request);
+        let answer = self.claims.call(self.trip(), wanted).await;
+        let answer = answer.map_err(|error| into_error(error, &self.name, "claim tasks"))?;
+        view::claimed(Fields::of(&self.name, answer)?, request.request)
     }
 
     async fn heartbeat(
@@ -341,21 +369,12 @@ impl Queue for RedisQueue {
 
     async fn complete(&self, lease: &Lease, completion: &Completion) -> Result<(), QueueError> {
         limits::check_completion(&lease.task, completion)?;
-        let state = match completion.outcome {
-            Outcome::Done => TaskState::Done,
-            Outcome::Missing => TaskState::Missing,
-        };
-        let finish = |command: &mut Cmd| {
-            command
-                .arg(view::state_number(state))
-                .arg(&completion.summary)
-                .arg(completion.rows.min(MAX_COUNT))
-                .arg(completion.bytes.min(MAX_COUNT))
-                .arg(millis(RATE_SLOT))
-                .arg(millis(RATE_WINDOW) / millis(RATE_SLOT));
-        };
-        self.on_lease("complete a task", &script::COMPLETE, lease, finish)
-            .await
+        let finish = Finish::new(lease, completion);
+        let answer = self.completions.call(self.trip(), finish).await;
+        match answer.map_err(|error| into_error(error, &self.name, "complete a task"))? {
+            Value::Int(1) => Ok(()),
+            _ => Err(lost(lease)),
+        }
     }
 
     async fn fail(&self, lease: &Lease, failure: &Failure) -> Result<TaskState, QueueError> {

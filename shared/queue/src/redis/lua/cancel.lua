@@ -18,6 +18,6 @@ for position = 5, #ARGV do
         cancelled = cancelled + 1
     end
 end
-save_pages()
+save_ready()
 save_counts()
 return cancelled

@@ -114,6 +114,6 @@ while at <= #ARGV do
         plan_new(id, plan, summary)
     end
 end
-save_pages()
+save_ready()
 save_counts()
 return { created, reopened, adopted, unchanged, replaced }

@@ -11,6 +11,6 @@ end
 local delay = tonumber(ARGV[7])
 local again = delay >= 0 and task[ATTEMPTS] < tonumber(ARGV[8])
 end_in_trouble(id, task, again and now + delay or nil, 'failed', ARGV[5], ARGV[6], tonumber(ARGV[9]))
-save_pages()
+save_ready()
 save_counts()
 return task[STATE]

@@ -25,6 +25,6 @@ for _, found in ipairs(old) do
     remove_task(found[1], found[2])
     pruned = pruned + 1
 end
-save_pages()
+save_ready()
 save_counts()
 return { pruned, name and next_cursor or false }

@@ -17,6 +17,6 @@ for position = 1, math.min(#lapsed, limit) do
     end_in_trouble(id, task, due, 'expired', ARGV[4], ARGV[5], tonumber(ARGV[6]))
     answer[size + 4] = due and 0 or 1
 end
-save_pages()
+save_ready()
 save_counts()
 return answer

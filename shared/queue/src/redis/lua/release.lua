@@ -11,6 +11,6 @@ task[STATE], task[TIME], task[ATTEMPTS] = PENDING, now, math.max(task[ATTEMPTS] 
 make_ready(id, task)
 write_task(id, task, 0)
 count_move(task, LEASED)
-save_pages()
+save_ready()
 save_counts()
 return 1

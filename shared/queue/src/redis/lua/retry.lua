@@ -31,6 +31,6 @@ for position = 2, #ARGV do
         retried = retried + 1
     end
 end
-save_pages()
+save_ready()
 save_counts()
 return retried

@@ -1,5 +1,5 @@
 -- Removes a task in any state, with all that is known of it. A name that comes back starts above its
--- generation. `save_pages` and `save_counts` follow.
+-- generation. `save_ready` and `save_counts` follow.
 local function remove_task(id, task)
     local state = task[STATE]
     if state == PENDING then

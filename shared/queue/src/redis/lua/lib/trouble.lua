@@ -1,5 +1,5 @@
 -- Ends an attempt with an entry in the task's history: pending again from `due` on, or dead when `due`
--- is nil. `save_pages` and `save_counts` follow.
+-- is nil. `save_ready` and `save_counts` follow.
 local function end_in_trouble(id, task, due, outcome, reason, message, most_history)
     end_lease(id, task)
     local attempt = { task[GENERATION], task[WORKER], task[TIME], now, outcome, reason, message }
