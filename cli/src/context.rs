@@ -15,6 +15,7 @@ use crate::args::{
     AskingArgs, OutputArgs, QueueArgs, SelectionArgs, ShapeArgs, SourceArgs, WorkArgs,
 };
 use crate::failure::Failure;
+use crate::output_place::OutputPlace;
 
 /// A symbols file is at most this large: every symbol there ever was, many times over.
 const LARGEST_SYMBOLS_FILE: u64 = 16 << 20;
@@ -125,21 +126,19 @@ pub fn output(output: &OutputArgs, shape: &ShapeArgs) -> Result<Output, Failure>
     })
 }
 
-/// The output folder alone.
+/// Where the output's files are.
 pub fn lake(args: &OutputArgs) -> Result<Lake, Failure> {
-    if args.output.to_string_lossy().contains("://") {
-        return Err(Failure::usage(format!(
-            "--output {} is not a folder of this machine",
-            args.output.display()
-        )));
-    }
-    if args.output.is_file() {
-        return Err(Failure::usage(format!(
+    match &args.output {
+        OutputPlace::Address(url) if url.starts_with("s3://") => Ok(Lake::open(url)?),
+        OutputPlace::Address(url) => Err(Failure::usage(format!(
+            "--output {url} is not a folder of this machine, and no s3:// address"
+        ))),
+        OutputPlace::Folder(folder) if folder.is_file() => Err(Failure::usage(format!(
             "--output {} is a file; name a folder",
-            args.output.display()
-        )));
+            folder.display()
+        ))),
+        OutputPlace::Folder(folder) => Ok(Lake::local(folder)),
     }
-    Ok(Lake::local(&args.output))
 }
 
 /// The queue, made when it is not there.
@@ -173,14 +172,17 @@ pub fn existing_queue(args: &QueueArgs, output: &OutputArgs) -> Result<Arc<dyn Q
 
 /// The queue as a URL, for messages.
 pub fn queue_url(args: &QueueArgs, output: &OutputArgs) -> String {
+    let own = || output.output.own_queue().unwrap_or_default();
     args.queue
         .clone()
-        .unwrap_or_else(|| format!("sqlite:{}", output.output.join("queue.db").display()))
+        .unwrap_or_else(|| format!("sqlite:{}", own().display()))
 }
 
 fn queue_path(args: &QueueArgs, output: &OutputArgs) -> Result<std::path::PathBuf, Failure> {
     match &args.queue {
-        None => Ok(output.output.join("queue.db")),
+        None => output.output.own_queue().ok_or_else(|| {
+            Failure::usage("name the queue with --queue: an s3:// output has no place for one")
+        }),
         Some(url) => sqlite::parse_url(url).map_err(|error| Failure::usage(error.to_string())),
     }
 }

@@ -4,8 +4,10 @@
 //! Selection ─► survey (lists or probes the source) ─► planner (pure: which archives) ─► enqueuer (what is not there yet)
 //! ```
 
+mod adoption;
 mod enqueuer;
 mod error;
+mod patience;
 mod planner;
 mod priority;
 mod probe;

@@ -18,6 +18,7 @@ mod content;
 mod content_reader;
 mod error;
 mod guard;
+mod holdings;
 mod json;
 mod lake;
 mod lineage;
@@ -39,6 +40,7 @@ pub mod tables;
 
 pub use content::{content_of, verify_content};
 pub use error::{LakeError, Result};
+pub use holdings::{Holdings, Wanted};
 pub use lake::{Lake, TableFile};
 pub use lineage::{CODEC, Footer, Lineage, Source, read_lineage};
 pub use local::PART_VERSION_SUFFIX;

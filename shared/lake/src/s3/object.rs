@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use object_store::path::Path as Key;
-use object_store::{Error, GetOptions, GetRange, ObjectStore};
+use object_store::{Error, GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 
 use super::{S3Store, fault};
 use crate::error::{LakeError, Result};
@@ -177,6 +177,16 @@ fn get(store: &S3Store, key: &Key, options: GetOptions) -> Result<Got> {
                     }
                 }
                 _ if fault::status(&error) == Some(RANGE_NOT_SATISFIABLE) => Ok(Got::Nothing),
+                // Some stores send an empty object as a whole, whatever the range.
+                _ if fault::status(&error).is_none()
+                    && bucket
+                        .store
+                        .head(&key)
+                        .await
+                        .is_ok_and(|there| there.size == 0) =>
+                {
+                    Ok(Got::Nothing)
+                }
                 _ => Err(bucket.fault("read", &key, &error)),
             },
         }
