@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tapemill_archive::{Brake, DirSource, HttpOptions, HttpSource, RetryPolicy, Source};
-use tapemill_coordinator::{Asking, PRIORITY_SYMBOLS, Selection, Symbols};
+use tapemill_coordinator::{Asking, Catalogue, PRIORITY_SYMBOLS, Planned, Selection, Symbols};
 use tapemill_lake::{Lake, Output};
 use tapemill_market::{Data, DateRange, Symbol, Thresholds};
 use tapemill_queue::{Budgets, Queue, SqliteQueue, WorkerId, sqlite};
@@ -184,6 +184,20 @@ fn queue_path(args: &QueueArgs, output: &OutputArgs) -> Result<std::path::PathBu
             Failure::usage("name the queue with --queue: an s3:// output has no place for one")
         }),
         Some(url) => sqlite::parse_url(url).map_err(|error| Failure::usage(error.to_string())),
+    }
+}
+
+/// Tells people what there is of a selection's symbols. Nobody depends on it, so that it fails with a warning.
+pub async fn catalogue(
+    queue: &dyn Queue,
+    output: &Output,
+    selection: &Selection,
+    planned: &Planned,
+) {
+    let catalogue = Catalogue { queue, output };
+    let rebuilt = catalogue.rebuild(selection.market, &selection.data, Some(&planned.symbols));
+    if let Err(error) = rebuilt.await {
+        tracing::warn!("the catalogue is not up to date: {error}");
     }
 }
 

@@ -1,11 +1,12 @@
 //! Puts what a survey found into the queue, leaving out what the output already holds.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use tapemill_archive::Source;
 use tapemill_lake::{Holdings, Output, Receipt, Wanted};
-use tapemill_market::ArchiveName;
+use tapemill_market::{ArchiveName, Symbol};
 use tapemill_queue::{Enqueued, NewTask, Queue, TaskId, TaskRecord, TaskState};
 
 use crate::adoption::Adoption;
@@ -31,6 +32,8 @@ pub struct Planned {
     pub bytes: u64,
     /// Tasks that were finished before, and stay so.
     pub finished: u64,
+    /// The symbols of these tasks.
+    pub symbols: BTreeSet<Symbol>,
     /// Footers read of outputs that the queue did not know.
     pub footers: u64,
 }
@@ -84,6 +87,11 @@ impl Enqueuer {
             planned.enqueued = sum(planned.enqueued, enqueued);
             planned.bytes += archives.iter().map(|(_, bytes)| bytes).sum::<u64>();
             planned.tasks.extend(ids);
+            for (name, _) in archives {
+                if !planned.symbols.contains(&name.symbol) {
+                    planned.symbols.insert(name.symbol.clone());
+                }
+            }
         }
         planned.finished += planned.enqueued.adopted;
         planned.footers = adoption.footers();

@@ -5,6 +5,7 @@
 //! ```
 
 mod adoption;
+mod catalogue;
 mod enqueuer;
 mod error;
 mod patience;
@@ -14,6 +15,7 @@ mod probe;
 mod selection;
 mod survey;
 
+pub use catalogue::{Catalogue, Rebuilt};
 pub use enqueuer::{Enqueuer, Planned};
 pub use error::PlanError;
 pub use planner::{Chosen, Listed, choose, days_to_list};

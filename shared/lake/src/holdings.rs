@@ -32,47 +32,69 @@ impl Output {
         let mut holdings = Holdings::default();
         for (data, symbols) in wanted {
             for table in data.tables() {
-                let mut found = HashMap::new();
-                for folder in self.folders(market, &table, symbols)? {
-                    self.lake.each_table(&folder, |file| {
-                        let symbol = Symbol::exact(file.table.symbol()).ok();
-                        let period = file.table.period().parse::<Period>().ok();
-                        if let (Some(symbol), Some(period)) = (symbol, period)
-                            && file.layout == self.layout
-                            && symbols.contains(&symbol)
-                        {
-                            let periods: &mut BTreeMap<_, _> =
-                                found.entry(symbol.to_string()).or_default();
-                            periods.insert(period, file.bytes);
-                        }
-                    })?;
-                }
+                let mut found: HashMap<String, BTreeMap<Period, u64>> = HashMap::new();
+                self.each_file(market, &table, Some(symbols), |symbol, period, bytes| {
+                    found
+                        .entry(symbol.to_string())
+                        .or_default()
+                        .insert(period, bytes);
+                })?;
                 holdings.tables.insert(table, found);
             }
         }
         Ok(holdings)
     }
 
+    /// Lists one table of a market, in the output's layout: of these symbols, or of all.
+    ///
+    /// # Errors
+    ///
+    /// As [`Output::holdings`].
+    pub fn each_file(
+        &self,
+        market: Market,
+        table: &str,
+        symbols: Option<&BTreeSet<Symbol>>,
+        mut found: impl FnMut(Symbol, Period, u64),
+    ) -> Result<()> {
+        for folder in self.folders(market, table, symbols)? {
+            self.lake.each_table(&folder, |file| {
+                let symbol = Symbol::exact(file.table.symbol()).ok();
+                let period = file.table.period().parse::<Period>().ok();
+                if let (Some(symbol), Some(period)) = (symbol, period)
+                    && file.layout == self.layout
+                    && symbols.is_none_or(|symbols| symbols.contains(&symbol))
+                {
+                    found(symbol, period, file.bytes);
+                }
+            })?;
+        }
+        Ok(())
+    }
+
     fn folders(
         &self,
         market: Market,
         table: &str,
-        symbols: &BTreeSet<Symbol>,
-    ) -> Result<BTreeSet<String>> {
-        let up = |path: &str| path.rsplit_once('/').map_or("", |(up, _)| up).to_owned();
-        let mut folders = BTreeSet::new();
-        for symbol in symbols {
+        symbols: Option<&BTreeSet<Symbol>>,
+    ) -> Result<Vec<String>> {
+        let folder_of = |symbol: &str| -> Result<String> {
             // Any period will do: all lie in one folder.
-            let any = TablePath::new(table, market.as_str(), symbol.as_str(), "2000-01")?;
-            let folder = up(any.path(self.layout)?.as_str());
-            if symbols.len() <= FEW {
-                folders.insert(folder);
-            } else {
-                return Ok(BTreeSet::from([up(&folder)]));
+            let any = TablePath::new(table, market.as_str(), symbol, "2000-01")?;
+            Ok(up(any.path(self.layout)?.as_str()))
+        };
+        match symbols {
+            Some(few) if few.len() <= FEW => {
+                let folders = few.iter().map(|symbol| folder_of(symbol.as_str()));
+                folders.collect()
             }
+            _ => Ok(vec![up(&folder_of("X")?)]),
         }
-        Ok(folders)
     }
+}
+
+fn up(path: &str) -> String {
+    path.rsplit_once('/').map_or("", |(up, _)| up).to_owned()
 }
 
 impl Holdings {
@@ -83,15 +105,6 @@ impl Holdings {
             periods.get(&name.period).copied()
         };
         name.data.tables().into_iter().map(size).collect()
-    }
-
-    /// The sizes of one table of a kind of data, by symbol and period.
-    pub fn table(&self, table: &str) -> impl Iterator<Item = (&str, Period, u64)> {
-        let symbols = self.tables.get(table).into_iter().flatten();
-        symbols.flat_map(|(symbol, periods)| {
-            let sized = periods.iter();
-            sized.map(move |(period, bytes)| (symbol.as_str(), *period, *bytes))
-        })
     }
 
     /// The published months of a series that still have files of their days beside them. A month counts when every

@@ -14,6 +14,7 @@
 //! **The same rows and footer give the same bytes**: batch boundaries do not matter, and no clock, host, path or worker
 //! name goes in. [`CODEC`] is raised when the bytes for the same input change.
 
+mod catalogue;
 mod content;
 mod content_reader;
 mod error;
@@ -38,6 +39,7 @@ mod writer;
 pub mod cleanup;
 pub mod tables;
 
+pub use catalogue::CatalogueRow;
 pub use content::{content_of, verify_content};
 pub use error::{LakeError, Result};
 pub use holdings::{Holdings, Wanted};
