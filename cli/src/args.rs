@@ -5,10 +5,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand};
 use tapemill_lake::Layout;
 use tapemill_market::{Decimal, Market};
 use tapemill_runtime::{LogFormat, values};
+
+use crate::output_place::OutputPlace;
 
 /// Binance's public market-data archives into research-ready minutes and order-flow factors.
 #[derive(Debug, Parser)]
@@ -164,14 +167,15 @@ pub struct AskingArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// The output folder
+    /// The output: a folder, or s3://bucket/prefix with the credentials of the environment
     #[arg(
         long,
-        value_name = "PATH",
+        value_name = "PATH|s3://…",
         default_value = "./data",
+        value_parser = clap::builder::PathBufValueParser::new().map(OutputPlace::from),
         env = "TAPEMILL_OUTPUT"
     )]
-    pub output: PathBuf,
+    pub output: OutputPlace,
 }
 
 /// What shapes the tables.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tapemill_archive::{Brake, DirSource, HttpOptions, HttpSource, RetryPolicy, Source};
-use tapemill_coordinator::{Asking, PRIORITY_SYMBOLS, Selection, Symbols};
+use tapemill_coordinator::{Asking, Catalogue, PRIORITY_SYMBOLS, Planned, Selection, Symbols};
 use tapemill_lake::{Lake, Output};
 use tapemill_market::{Data, DateRange, Symbol, Thresholds};
 use tapemill_queue::{Budgets, Queue, WorkerId};
@@ -15,6 +15,7 @@ use crate::args::{
     AskingArgs, OutputArgs, QueueArgs, SelectionArgs, ShapeArgs, SourceArgs, WorkArgs,
 };
 use crate::failure::Failure;
+use crate::output_place::OutputPlace;
 
 /// A symbols file is at most this large: every symbol there ever was, many times over.
 const LARGEST_SYMBOLS_FILE: u64 = 16 << 20;
@@ -125,21 +126,19 @@ pub fn output(output: &OutputArgs, shape: &ShapeArgs) -> Result<Output, Failure>
     })
 }
 
-/// The output folder alone.
+/// Where the output's files are.
 pub fn lake(args: &OutputArgs) -> Result<Lake, Failure> {
-    if args.output.to_string_lossy().contains("://") {
-        return Err(Failure::usage(format!(
-            "--output {} is not a folder of this machine",
-            args.output.display()
-        )));
-    }
-    if args.output.is_file() {
-        return Err(Failure::usage(format!(
+    match &args.output {
+        OutputPlace::Address(url) if url.starts_with("s3://") => Ok(Lake::open(url)?),
+        OutputPlace::Address(url) => Err(Failure::usage(format!(
+            "--output {url} is not a folder of this machine, and no s3:// address"
+        ))),
+        OutputPlace::Folder(folder) if folder.is_file() => Err(Failure::usage(format!(
             "--output {} is a file; name a folder",
-            args.output.display()
-        )));
+            folder.display()
+        ))),
+        OutputPlace::Folder(folder) => Ok(Lake::local(folder)),
     }
-    Ok(Lake::local(&args.output))
 }
 
 /// The queue, made when it is not there.
@@ -163,7 +162,14 @@ pub fn shown_queue(args: &QueueArgs, output: &OutputArgs) -> Result<String, Fail
 /// The queue as a URL, to be opened.
 pub fn queue_url(args: &QueueArgs, output: &OutputArgs) -> Result<String, Failure> {
     let url = match &args.queue {
-        None => format!("sqlite:{}", output.output.join("queue.db").display()),
+        None => match output.output.own_queue() {
+            Some(path) => format!("sqlite:{}", path.display()),
+            None => {
+                return Err(Failure::usage(
+                    "name the queue with --queue: an s3:// output has no place for one",
+                ));
+            }
+        },
         Some(url) => url.clone(),
     };
     // Anything wrong with it is a matter of usage.
@@ -178,6 +184,20 @@ pub fn budgets(args: &QueueArgs) -> Budgets {
     Budgets {
         attempts: args.attempts,
         expiries: args.expiries,
+    }
+}
+
+/// Tells people what there is of a selection's symbols. Nobody depends on it, so that it fails with a warning.
+pub async fn catalogue(
+    queue: &dyn Queue,
+    output: &Output,
+    selection: &Selection,
+    planned: &Planned,
+) {
+    let catalogue = Catalogue { queue, output };
+    let rebuilt = catalogue.rebuild(selection.market, &selection.data, Some(&planned.symbols));
+    if let Err(error) = rebuilt.await {
+        tracing::warn!("the catalogue is not up to date: {error}");
     }
 }
 

@@ -10,6 +10,7 @@ mod commands;
 mod context;
 mod failure;
 mod format;
+mod output_place;
 mod progress;
 mod settings;
 

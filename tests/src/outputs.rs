@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::S3;
 
-/// The SHA-256 of every published table, by its path in the output.
+/// The SHA-256 of every published table, by its path in the output. The catalogue is none: it also tells of tasks.
 pub fn hashes(output: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     walk(output, &mut |path| {
@@ -21,6 +21,9 @@ pub fn hashes(output: &Path) -> BTreeMap<String, String> {
                 .expect("below the output")
                 .display()
                 .to_string();
+            if name.starts_with("_catalogue/") {
+                return;
+            }
             found.insert(
                 name,
                 sha256(&fs::read(path).expect("a published file can be read")),
@@ -35,7 +38,7 @@ pub fn object_hashes(store: &S3, prefix: &str) -> BTreeMap<String, String> {
     let folder = format!("{}/", prefix.trim_end_matches('/'));
     let tables = store.keys(&folder).into_iter();
     tables
-        .filter(|key| key.ends_with(".parquet"))
+        .filter(|key| key.ends_with(".parquet") && !key[folder.len()..].starts_with("_catalogue/"))
         .map(|key| {
             let object = store.get(&key).expect("a listed object is there");
             (key[folder.len()..].to_owned(), sha256(&object))

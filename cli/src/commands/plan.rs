@@ -29,12 +29,13 @@ pub async fn run(args: PlanArgs, as_json: bool) -> Result<u8, Failure> {
         return Ok(exit::DONE);
     };
     let enqueuer = Enqueuer {
-        queue,
+        queue: queue.clone(),
         source,
-        output,
+        output: output.clone(),
         force: args.force,
     };
     let planned = enqueuer.enqueue(&selection, &found).await?;
+    context::catalogue(&*queue, &output, &selection, &planned).await;
     let (tasks, enqueued) = (planned.tasks.len() as u64, planned.enqueued);
     if as_json {
         println!(

@@ -65,7 +65,7 @@ pub async fn run(
     ));
 
     let board = Arc::new(Board::default());
-    let workshop = context::workshop(source, brake, output, args.work.keep_zip);
+    let workshop = context::workshop(source, brake, output.clone(), args.work.keep_zip);
     let stages = workshop.stages.clone();
     let stopped = if todo.tasks.is_empty() {
         Stopped::Finished
@@ -92,6 +92,9 @@ pub async fn run(
         watch.ended().await;
         stopped?
     };
+    if stopped == Stopped::Finished {
+        context::catalogue(&*queue, &output, &selection, &planned).await;
+    }
     let ended = Ended::of(&*queue, &planned.tasks).await?;
     report(&ended, &board, &stages, as_json, terminal, started, stopped);
     Ok(match stopped {
