@@ -66,6 +66,7 @@ impl Redis {
             port: Port::reserve(),
             folder,
         };
+        redis.write_config();
         redis.restart(Keep::Data);
         redis
     }
@@ -192,6 +193,7 @@ impl Redis {
         self.kill9();
         if keep == Keep::Nothing {
             self.lose_data();
+            self.write_config();
         }
         let mut process = Process::start(&mut self.command())
             .expect("redis-server is installed; scripts/test installs what the tests need");
@@ -210,6 +212,9 @@ impl Redis {
     fn command(&self) -> Command {
         let mut command = Command::new("redis-server");
         let port = self.port().to_string();
+        if self.options.config.is_some() {
+            command.arg(self.folder().join("redis.conf"));
+        }
         match &self.certificates {
             None => command.args(["--port", &port]),
             Some(certificates) => command
@@ -250,10 +255,16 @@ impl Redis {
     }
 
     fn lose_data(&self) {
-        for name in ["appendonlydir", "appendonly.aof", "dump.rdb"] {
+        for name in ["appendonlydir", "dump.rdb", "nodes.conf"] {
             let path = self.folder().join(name);
-            let _ = fs::remove_dir_all(&path);
-            let _ = fs::remove_file(&path);
+            let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
+        }
+    }
+
+    fn write_config(&self) {
+        if let Some(lines) = &self.options.config {
+            let path = self.folder().join("redis.conf");
+            fs::write(path, lines).expect("the folder can be written");
         }
     }
 

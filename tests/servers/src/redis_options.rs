@@ -25,6 +25,7 @@ pub struct RedisOptions {
     pub(crate) tls: bool,
     pub(crate) certificates: Option<Certificates>,
     pub(crate) arguments: Vec<String>,
+    pub(crate) config: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -96,6 +97,12 @@ impl RedisOptions {
     pub fn args<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
         self.arguments
             .extend(arguments.into_iter().map(str::to_owned));
+        self
+    }
+
+    /// A configuration file, which the server may rewrite.
+    pub fn config(mut self, lines: &str) -> Self {
+        self.config = Some(lines.to_owned());
         self
     }
 
