@@ -7,7 +7,7 @@ use tapemill_archive::{Brake, DirSource, HttpOptions, HttpSource, RetryPolicy, S
 use tapemill_coordinator::{Asking, PRIORITY_SYMBOLS, Selection, Symbols};
 use tapemill_lake::{Lake, Output};
 use tapemill_market::{Data, DateRange, Symbol, Thresholds};
-use tapemill_queue::{Budgets, Queue, SqliteQueue, WorkerId, sqlite};
+use tapemill_queue::{Budgets, Queue, WorkerId};
 use tapemill_runtime::{Stages, cores};
 use tapemill_worker::Workshop;
 
@@ -143,45 +143,41 @@ pub fn lake(args: &OutputArgs) -> Result<Lake, Failure> {
 }
 
 /// The queue, made when it is not there.
-pub fn queue(args: &QueueArgs, output: &OutputArgs) -> Result<Arc<dyn Queue>, Failure> {
-    let path = queue_path(args, output)?;
-    let budgets = Budgets {
-        attempts: args.attempts,
-        expiries: args.expiries,
-    };
-    Ok(Arc::new(SqliteQueue::open(
-        path,
-        sqlite::Options {
-            budgets,
-            ..Default::default()
-        },
-    )?))
+pub async fn queue(args: &QueueArgs, output: &OutputArgs) -> Result<Arc<dyn Queue>, Failure> {
+    Ok(tapemill_queue::open(&queue_url(args, output)?, budgets(args)).await?)
 }
 
 /// The queue, which must be there: looking at a queue never makes one.
-pub fn existing_queue(args: &QueueArgs, output: &OutputArgs) -> Result<Arc<dyn Queue>, Failure> {
-    let path = queue_path(args, output)?;
-    if !path.exists() {
-        let hint = "name it with --queue or --output, or make one with `tapemill plan` or `run`";
-        return Err(Failure::failed(anyhow::anyhow!(
-            "there is no queue at {}: {hint}",
-            path.display()
-        )));
+pub async fn existing_queue(
+    args: &QueueArgs,
+    output: &OutputArgs,
+) -> Result<Arc<dyn Queue>, Failure> {
+    Ok(tapemill_queue::open_existing(&queue_url(args, output)?, budgets(args)).await?)
+}
+
+/// The queue as a URL for messages, without credentials.
+pub fn shown_queue(args: &QueueArgs, output: &OutputArgs) -> Result<String, Failure> {
+    Ok(tapemill_queue::shown(&queue_url(args, output)?)?)
+}
+
+/// The queue as a URL, to be opened.
+pub fn queue_url(args: &QueueArgs, output: &OutputArgs) -> Result<String, Failure> {
+    let url = match &args.queue {
+        None => format!("sqlite:{}", output.output.join("queue.db").display()),
+        Some(url) => url.clone(),
+    };
+    // Anything wrong with it is a matter of usage.
+    match tapemill_queue::shown(&url) {
+        Ok(_) => Ok(url),
+        Err(error) => Err(Failure::usage(error.to_string())),
     }
-    queue(args, output)
 }
 
-/// The queue as a URL, for messages.
-pub fn queue_url(args: &QueueArgs, output: &OutputArgs) -> String {
-    args.queue
-        .clone()
-        .unwrap_or_else(|| format!("sqlite:{}", output.output.join("queue.db").display()))
-}
-
-fn queue_path(args: &QueueArgs, output: &OutputArgs) -> Result<std::path::PathBuf, Failure> {
-    match &args.queue {
-        None => Ok(output.output.join("queue.db")),
-        Some(url) => sqlite::parse_url(url).map_err(|error| Failure::usage(error.to_string())),
+/// How much trouble a task may have.
+pub fn budgets(args: &QueueArgs) -> Budgets {
+    Budgets {
+        attempts: args.attempts,
+        expiries: args.expiries,
     }
 }
 

@@ -21,7 +21,7 @@ pub async fn run(args: PlanArgs, as_json: bool) -> Result<u8, Failure> {
     let queue = if args.dry_run {
         None
     } else {
-        Some(context::queue(&args.queue, &args.output)?)
+        Some(context::queue(&args.queue, &args.output).await?)
     };
     let found = survey(&source, &selection, context::asking(&args.asking)).await?;
     let Some(queue) = queue else {

@@ -35,7 +35,7 @@ pub async fn run(
     let brake = Arc::new(Brake::new());
     let source = context::source(&args.source, &brake)?;
     let output = context::output(&args.output, &args.shape)?;
-    let queue = context::queue(&args.queue, &args.output)?;
+    let queue = context::queue(&args.queue, &args.output).await?;
 
     // Also while listing: nothing is held yet that would have to be handed back.
     let planning = async {

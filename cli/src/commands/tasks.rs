@@ -28,7 +28,7 @@ async fn list(args: &TasksArgs, as_json: bool, with_history: bool) -> Result<u8,
             "tasks show needs an ID, or a filter such as --state dead",
         ));
     }
-    let queue = context::existing_queue(&args.queue, &args.output)?;
+    let queue = context::existing_queue(&args.queue, &args.output).await?;
     let mut left = args.limit.unwrap_or(usize::MAX);
     let mut tasks = Tasks::new(args);
     while left > 0
@@ -54,7 +54,7 @@ async fn change(args: &TasksArgs, as_json: bool, done: &str) -> Result<u8, Failu
             "name tasks by ID, or by a filter such as --state dead",
         ));
     }
-    let queue = context::existing_queue(&args.queue, &args.output)?;
+    let queue = context::existing_queue(&args.queue, &args.output).await?;
     let mut tasks = Tasks::new(args);
     let mut left = args.limit.unwrap_or(usize::MAX);
     let mut changed = 0;

@@ -22,7 +22,7 @@ pub async fn run(
     let brake = Arc::new(Brake::new());
     let source = context::source(&args.source, &brake)?;
     let output = context::output(&args.output, &args.shape)?;
-    let queue = context::queue(&args.queue, &args.output)?;
+    let queue = context::queue(&args.queue, &args.output).await?;
     queue.fix_settings(&output.fixed_settings()).await?;
 
     let board = Arc::new(Board::default());

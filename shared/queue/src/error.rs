@@ -115,6 +115,15 @@ pub enum QueueError {
         /// What is there.
         found: String,
     },
+    /// Nothing was ever planned there.
+    #[error(
+        "there is no queue at {queue}: name it with --queue or --output, \
+         or make one with `tapemill plan` or `run`"
+    )]
+    NoQueue {
+        /// The place.
+        queue: String,
+    },
     /// A queue URL that names no queue.
     #[error(
         "queue URL {url:?} is not usable ({why}): use sqlite:PATH or redis://HOST:PORT?queue=NAME"
