@@ -1,9 +1,10 @@
 //! From arguments to the things commands work with.
 
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 
-use tapemill_archive::{Brake, DirSource, HttpOptions, HttpSource, RetryPolicy, Source};
+use tapemill_archive::{Bandwidth, Brake, DirSource, HttpOptions, HttpSource, RetryPolicy, Source};
 use tapemill_coordinator::{Asking, Catalogue, PRIORITY_SYMBOLS, Planned, Selection, Symbols};
 use tapemill_lake::{Lake, Output};
 use tapemill_market::{Data, DateRange, Symbol, Thresholds};
@@ -100,9 +101,19 @@ pub fn asking(args: &AskingArgs) -> Asking {
 
 /// The source: a mirror when it is a URL, else a folder.
 pub fn source(args: &SourceArgs, brake: &Arc<Brake>) -> Result<Arc<dyn Source>, Failure> {
+    capped_source(args, brake, None)
+}
+
+/// As [`source`], bringing at most so many bytes a second; a folder of this machine is read as it likes.
+pub fn capped_source(
+    args: &SourceArgs,
+    brake: &Arc<Brake>,
+    max_bytes_per_second: Option<NonZeroU64>,
+) -> Result<Arc<dyn Source>, Failure> {
     if args.source.contains("://") {
         let mut options = HttpOptions::new(args.source.clone(), brake.clone());
         options.listing.clone_from(&args.listing);
+        options.bandwidth = max_bytes_per_second.map(|cap| Arc::new(Bandwidth::new(cap)));
         return Ok(Arc::new(HttpSource::new(options)?));
     }
     if args.listing.is_some() {

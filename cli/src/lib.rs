@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "a command prints its data")]
 
 mod args;
+mod brake;
 mod commands;
 mod context;
 mod failure;

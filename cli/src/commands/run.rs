@@ -12,6 +12,7 @@ use tapemill_worker::{Board, Scope, Stopped, Worker};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::RunArgs;
+use crate::brake;
 use crate::context;
 use crate::failure::Failure;
 use crate::format;
@@ -33,7 +34,7 @@ pub async fn run(
     let started = Instant::now();
     let selection = context::selection(&args.selection)?;
     let brake = Arc::new(Brake::new());
-    let source = context::source(&args.source, &brake)?;
+    let source = context::capped_source(&args.source, &brake, args.work.max_bytes_per_second)?;
     let output = context::output(&args.output, &args.shape)?;
     let queue = context::queue(&args.queue, &args.output).await?;
 
@@ -52,7 +53,7 @@ pub async fn run(
     let (planned, holes) = tokio::select! {
         biased;
         () = shutdown.draining().cancelled() => return Ok(exit::INTERRUPTED),
-        planned = planning => planned?,
+        planned = brake::in_step(&*queue, &brake, planning) => planned?,
     };
     let todo = unfinished(&*queue, &planned).await?;
     terminal.say(&format!(
