@@ -29,7 +29,9 @@ pub mod conformance;
 mod error;
 mod lease;
 pub mod limits;
+mod metered;
 mod queue;
+mod reaper;
 mod settings;
 pub mod sqlite;
 mod stats;
@@ -41,7 +43,9 @@ pub use error::{BoxError, QueueError};
 pub use lease::{
     Claim, ClaimRequest, Claimed, Completion, Expired, Failure, Lease, Outcome, Reaped, Retry, Wait,
 };
+pub use metered::Meter;
 pub use queue::Queue;
+pub use reaper::reap_all;
 pub use sqlite::SqliteQueue;
 pub use stats::{Count, RATE_WINDOW, StateCounts, Stats};
 pub use task::{
