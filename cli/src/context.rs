@@ -15,6 +15,7 @@ use crate::args::{
     AskingArgs, OutputArgs, QueueArgs, SelectionArgs, ShapeArgs, SourceArgs, WorkArgs,
 };
 use crate::failure::Failure;
+use crate::queue_name;
 
 /// A symbols file is at most this large: every symbol there ever was, many times over.
 const LARGEST_SYMBOLS_FILE: u64 = 16 << 20;
@@ -171,11 +172,12 @@ pub fn existing_queue(args: &QueueArgs, output: &OutputArgs) -> Result<Arc<dyn Q
     queue(args, output)
 }
 
-/// The queue as a URL, for messages.
+/// The queue as a URL, for messages: without a password.
 pub fn queue_url(args: &QueueArgs, output: &OutputArgs) -> String {
-    args.queue
-        .clone()
-        .unwrap_or_else(|| format!("sqlite:{}", output.output.join("queue.db").display()))
+    match &args.queue {
+        Some(url) => queue_name::shown(url),
+        None => format!("sqlite:{}", output.output.join("queue.db").display()),
+    }
 }
 
 fn queue_path(args: &QueueArgs, output: &OutputArgs) -> Result<std::path::PathBuf, Failure> {

@@ -8,6 +8,7 @@ mod mirror;
 mod outputs;
 mod python;
 mod real;
+mod watched;
 
 pub use command::{Finished, Running, Tapemill};
 pub use dice::Dice;
@@ -17,3 +18,4 @@ pub use mirror::{Mirror, trades_of};
 pub use outputs::{hashes, parts};
 pub use python::{Python, golden_folder, reference_folder};
 pub use real::real_data;
+pub use watched::{Reply, Watched, promtool};

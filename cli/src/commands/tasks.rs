@@ -1,6 +1,7 @@
 //! `tasks list`, `show`, `retry`, `cancel`.
 
 use serde_json::{Value, json};
+use tapemill_coordinator::task_value;
 use tapemill_queue::{Queue, TaskFilter, TaskId, TaskRecord};
 use tapemill_runtime::exit;
 
@@ -148,14 +149,7 @@ impl<'a> Tasks<'a> {
 
 /// One object a line, as other programs read it.
 fn as_value(task: &TaskRecord, whole: bool) -> Value {
-    let mut value = json!({
-        "id": task.id,
-        "state": task.state,
-        "attempts": task.attempts,
-        "expiries": task.expiries,
-        "reason": task.reason,
-        "history": task.history,
-    });
+    let mut value = task_value(task);
     if whole {
         value["dataset"] = json!(task.dataset);
         value["generation"] = json!(task.generation);
