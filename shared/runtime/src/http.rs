@@ -117,8 +117,26 @@ fn verdict(verdict: Result<(), String>) -> (StatusCode, String) {
 }
 
 async fn in_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await {
+    begun_in_time(next.run(request)).await
+}
+
+async fn begun_in_time(answer: impl Future<Output = Response>) -> Response {
+    match tokio::time::timeout(ANSWER_WITHIN, answer).await {
         Ok(response) => response,
         Err(_) => (StatusCode::GATEWAY_TIMEOUT, "no answer in time\n").into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_does_not_begin_in_time_is_given_up() {
+        let late = begun_in_time(std::future::pending()).await;
+        let soon = begun_in_time(async { StatusCode::OK.into_response() }).await;
+
+        assert_eq!(late.status(), StatusCode::GATEWAY_TIMEOUT);
+        assert_eq!(soon.status(), StatusCode::OK);
     }
 }

@@ -1,10 +1,9 @@
 //! Something outside does not answer: told once when it begins and once when it ends, however many loops meet it.
 
 use std::error::Error;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-
-use tokio_util::sync::CancellationToken;
 
 /// Waits between tries: half a second, doubling, ten seconds at most.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -96,7 +95,7 @@ impl Outage {
         self.failing
     }
 
-    /// Repeats a call until it succeeds, fails for a reason that waiting does not heal, or `stop` fires: then the last
+    /// Repeats a call until it succeeds, fails for a reason that waiting does not heal, or `stop` comes: then the last
     /// failure is the answer.
     ///
     /// # Errors
@@ -104,7 +103,7 @@ impl Outage {
     /// What the last call met.
     pub async fn outlast<T, E, F>(
         &mut self,
-        stop: &CancellationToken,
+        stop: impl Future<Output = ()>,
         heals: impl Fn(&E) -> bool,
         mut call: impl FnMut() -> F,
     ) -> Result<T, E>
@@ -112,6 +111,7 @@ impl Outage {
         E: Error,
         F: Future<Output = Result<T, E>>,
     {
+        let mut stop = pin!(stop);
         loop {
             let error = match call().await {
                 Err(error) if heals(&error) => error,
@@ -120,13 +120,11 @@ impl Outage {
                     return result;
                 }
             };
-            if stop.is_cancelled() {
-                return Err(error);
-            }
             let wait = self.failed(&error);
             tokio::select! {
+                biased;
+                () = &mut stop => return Err(error),
                 () = tokio::time::sleep(wait) => {}
-                () = stop.cancelled() => return Err(error),
             }
         }
     }
@@ -242,12 +240,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_is_repeated_until_it_succeeds_and_no_longer_than_it_may() {
-        let stop = CancellationToken::new();
+        let never = std::future::pending;
         let mut caller = Outages::of("it", "works again").caller();
         let mut left = 20;
         let healed = caller
             .outlast(
-                &stop,
+                never(),
                 |_| true,
                 || {
                     left -= 1;
@@ -260,16 +258,15 @@ mod tests {
 
         let final_one = caller
             .outlast(
-                &stop,
+                never(),
                 |_: &io::Error| false,
                 || async { Err::<(), _>(refused()) },
             )
             .await;
         assert!(final_one.is_err());
-        stop.cancel();
         let stopped = caller
             .outlast(
-                &stop,
+                tokio::time::sleep(Duration::from_secs(3)),
                 |_: &io::Error| true,
                 || async { Err::<(), _>(refused()) },
             )
