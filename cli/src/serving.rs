@@ -92,7 +92,7 @@ impl Serving {
         F: Future<Output = Result<T, Failure>>,
     {
         let mut outage = self.outages.caller();
-        while !self.draining.is_cancelled() {
+        loop {
             let failure = match open().await {
                 Err(failure) => failure,
                 Ok(opened) => {
@@ -106,10 +106,10 @@ impl Serving {
             self.meter.failed(error);
             let wait = outage.failed(error);
             tokio::select! {
+                biased;
+                () = self.draining.cancelled() => return Ok(None),
                 () = tokio::time::sleep(wait) => {}
-                () = self.draining.cancelled() => {}
             }
         }
-        Ok(None)
     }
 }

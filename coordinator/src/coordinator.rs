@@ -30,7 +30,7 @@ const CATALOGUE_EVERY: Duration = Duration::from_secs(300);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// The longest a loop may go without a turn: a call to the store at the end of its patience.
-const LONGEST_TURN: Duration = Duration::from_secs(30);
+const LONGEST_TURN: Duration = Duration::from_secs(60);
 
 /// Who returns leases, in logs.
 const NAME: &str = "coordinator";

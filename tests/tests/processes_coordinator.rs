@@ -162,7 +162,7 @@ fn a_busy_port_is_one_line_that_names_it() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = taken.local_addr().expect("it has an address").to_string();
 
-    for command in ["coordinator"] {
+    for command in ["coordinator", "run"] {
         let refused = lab
             .everything(&[command])
             .args(["--listen", &address])

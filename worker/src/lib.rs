@@ -9,14 +9,17 @@
 //! before `publish`, and what is published has a name and bytes that depend on the archive alone.
 
 mod attempt;
+mod background;
 mod claimer;
 mod corrupt;
 mod keep;
 mod leases;
+mod loss;
 mod metrics;
 mod mills;
 mod progress;
 mod reading;
+mod running;
 mod selection;
 mod task;
 mod unzip;

@@ -66,7 +66,6 @@ pub struct WorkerMetrics {
     heartbeat_delay: Histogram,
 }
 
-#[expect(dead_code, reason = "the worker counts from the next change on")]
 impl WorkerMetrics {
     /// Registers the counters, and those that the source and the stages keep themselves.
     ///
