@@ -130,19 +130,23 @@ impl Worker {
             &self.outages,
         );
         let mut running = Running::default();
-        let mut work = Work {
+        let mut work = self.begin();
+        let worked = self.work(&mut work, &leases, &mut running).await;
+        let at_once = worked.is_err();
+        let drained = self.drain(&mut work, &leases, &mut running, at_once).await;
+        heartbeats.farewell().await;
+        worked.and_then(|stopped| drained.map(|()| stopped))
+    }
+
+    fn begin(&self) -> Work {
+        Work {
             remaining: Remaining::new(self.scope.clone()),
             loss: Loss::default(),
             last_hint: Wait::Ready,
             queue: self.outages.caller(),
             output: Outages::of("the output", "takes tables again").caller(),
             hold: None,
-        };
-        let worked = self.work(&mut work, &leases, &mut running).await;
-        let at_once = worked.is_err();
-        let drained = self.drain(&mut work, &leases, &mut running, at_once).await;
-        heartbeats.farewell().await;
-        worked.and_then(|stopped| drained.map(|()| stopped))
+        }
     }
 
     /// Claims and works until nothing more is to be claimed.
@@ -380,3 +384,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

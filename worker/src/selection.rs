@@ -115,7 +115,8 @@ impl Remaining {
             if matches!(wait, Wait::Paused | Wait::Braked(_)) {
                 break;
             }
-            from += window.len() - claimed.len();
+            // A repeated request may bring tasks of another window.
+            from += window.len().saturating_sub(claimed.len());
             open.retain(|task| !claimed.iter().any(|claim| claim.task == *task));
             claims.extend(claimed);
         }
