@@ -77,6 +77,8 @@ pub enum Command {
     Run(RunArgs),
     /// List the archive and enqueue one task per archive file
     Plan(PlanArgs),
+    /// Plan again and again, return expired leases, serve page, API and metrics, until told to stop
+    Coordinator(CoordinatorArgs),
     /// Claim tasks of a queue and mill them, until told to stop
     Worker(WorkerArgs),
     /// Download and check archives only, into {output}/raw
@@ -238,6 +240,24 @@ pub struct WorkArgs {
     pub max_bytes_per_second: Option<NonZeroU64>,
 }
 
+/// Where the process tells how it is.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Watching")]
+pub struct ListenArgs {
+    /// Serve /metrics, /healthz and /readyz at HOST:PORT; port 0 picks a free one [default: the coordinator: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDR", value_parser = address, env = "TAPEMILL_LISTEN")]
+    pub listen: Option<String>,
+}
+
+/// How often the coordinator plans.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Work")]
+pub struct ReplanArgs {
+    /// Plan again this often
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = replan, env = "TAPEMILL_REPLAN")]
+    pub replan: Duration,
+}
+
 /// `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -255,6 +275,8 @@ pub struct RunArgs {
     pub queue: QueueArgs,
     #[command(flatten)]
     pub work: WorkArgs,
+    #[command(flatten)]
+    pub listen: ListenArgs,
     /// Mill again what is finished
     #[arg(long, env = "TAPEMILL_FORCE", help_heading = "Work")]
     pub force: bool,
@@ -283,6 +305,27 @@ pub struct PlanArgs {
     pub force: bool,
 }
 
+/// `coordinator`.
+#[derive(Debug, Args)]
+pub struct CoordinatorArgs {
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub asking: AskingArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+    #[command(flatten)]
+    pub queue: QueueArgs,
+    #[command(flatten)]
+    pub replan: ReplanArgs,
+    #[command(flatten)]
+    pub listen: ListenArgs,
+}
+
 /// `worker`.
 #[derive(Debug, Args)]
 pub struct WorkerArgs {
@@ -296,6 +339,8 @@ pub struct WorkerArgs {
     pub queue: QueueArgs,
     #[command(flatten)]
     pub work: WorkArgs,
+    #[command(flatten)]
+    pub listen: ListenArgs,
     /// End when nothing is pending or leased
     #[arg(long, env = "TAPEMILL_EXIT_WHEN_DRAINED")]
     pub exit_when_drained: bool,
@@ -443,6 +488,8 @@ pub enum ConfigCommand {
 pub struct ConfigShowArgs {
     #[command(flatten)]
     pub run: RunArgs,
+    #[command(flatten)]
+    pub replan: ReplanArgs,
     /// End when nothing is pending or leased (worker)
     #[arg(long, env = "TAPEMILL_EXIT_WHEN_DRAINED", help_heading = "Work")]
     pub exit_when_drained: bool,
@@ -466,5 +513,24 @@ fn lease(text: &str) -> Result<Duration, String> {
         Ok(lease)
     } else {
         Err("a lease is between 500ms and 1d".to_owned())
+    }
+}
+
+/// Planning lists the archive; more often than this is a mistake.
+fn replan(text: &str) -> Result<Duration, String> {
+    let replan = values::duration(text).map_err(|error| error.to_string())?;
+    if replan >= Duration::from_secs(1) {
+        Ok(replan)
+    } else {
+        Err("plan again after 1s or more".to_owned())
+    }
+}
+
+/// A host and a port; whether there is such a host shows when it is listened on.
+fn address(text: &str) -> Result<String, String> {
+    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    match port.map(|(_, port)| port.parse::<u16>()) {
+        Some(Ok(_)) => Ok(text.to_owned()),
+        _ => Err("write HOST:PORT, such as 127.0.0.1:9464".to_owned()),
     }
 }

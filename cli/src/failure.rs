@@ -54,6 +54,12 @@ impl Failure {
         line
     }
 
+    /// The outage of the queue that it is, if it is one: that may heal by itself.
+    pub fn outage(&self) -> Option<&QueueError> {
+        let error = self.error.downcast_ref::<QueueError>();
+        error.filter(|error| error.retryable())
+    }
+
     /// The exit code.
     pub fn code(&self) -> u8 {
         self.code
@@ -63,7 +69,7 @@ impl Failure {
 impl From<RuntimeError> for Failure {
     fn from(error: RuntimeError) -> Self {
         let code = match error {
-            RuntimeError::System { .. } => exit::FAILED,
+            RuntimeError::System { .. } | RuntimeError::Listen { .. } => exit::FAILED,
             _ => exit::USAGE,
         };
         Self {

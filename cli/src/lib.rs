@@ -6,13 +6,14 @@
 #![expect(clippy::print_stdout, reason = "a command prints its data")]
 
 mod args;
-mod brake;
 mod commands;
 mod context;
 mod failure;
 mod format;
 mod output_place;
 mod progress;
+mod queue_name;
+mod serving;
 mod settings;
 
 use std::ffi::OsString;
@@ -89,6 +90,10 @@ async fn dispatch(parsed: Parsed, terminal: Terminal) -> Result<u8, Failure> {
             commands::run::run(args, json, &terminal, &shutdown).await
         }
         Command::Plan(args) => commands::plan::run(args, json).await,
+        Command::Coordinator(args) => {
+            let shutdown = Shutdown::install()?;
+            commands::coordinator::run(args, &terminal, &shutdown).await
+        }
         Command::Worker(args) => {
             let shutdown = Shutdown::install()?;
             commands::worker::run(args, &terminal, &shutdown).await

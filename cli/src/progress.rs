@@ -50,9 +50,13 @@ impl Terminal {
 
     /// A line for people, unless quiet.
     pub fn say(&self, line: &str) {
-        if self.quiet {
-            return;
+        if !self.quiet {
+            self.announce(line);
         }
+    }
+
+    /// A line that nobody can do without, even when quiet.
+    pub fn announce(&self, line: &str) {
         match &self.bars {
             None if self.json => tracing::info!("{line}"),
             None => eprintln!("{line}"),

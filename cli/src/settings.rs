@@ -13,6 +13,7 @@ use tapemill_coordinator::PRIORITY_SYMBOLS;
 use tapemill_runtime::{ConfigFile, DEFAULT_CONFIG, RuntimeError, check_environment, cores};
 
 use crate::args::Cli;
+use crate::commands::coordinator::DEFAULT_LISTEN;
 use crate::output_place::OutputPlace;
 
 /// A parsed command line.
@@ -220,6 +221,7 @@ fn computed(flag: &str, matches: &ArgMatches) -> String {
         "priority" => PRIORITY_SYMBOLS.join(","),
         "workers" => cores().max(2).to_string(),
         "listing" => "(the source)".to_owned(),
+        "listen" => format!("(none; the coordinator: {DEFAULT_LISTEN})"),
         "name" => "(the host's name)".to_owned(),
         "config" => format!("(./{DEFAULT_CONFIG} if it is there)"),
         _ => "(none)".to_owned(),

@@ -11,6 +11,12 @@ pub enum PlanError {
     /// The selection itself is wrong.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// What the selection is made from cannot be read any more.
+    #[error("{why}")]
+    Selection {
+        /// What, and why.
+        why: String,
+    },
     /// A symbol that the archive does not have.
     #[error("no symbol {symbol} in {folder} of {place}; nearest: {nearest}")]
     NoSuchSymbol {

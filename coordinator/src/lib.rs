@@ -1,24 +1,39 @@
-//! Plans what the archive holds into the queue.
+//! Plans what the archive holds into the queue, again and again, and tells how the queue is.
 //!
 //! ```text
 //! Selection ─► survey (lists or probes the source) ─► planner (pure: which archives) ─► enqueuer (what is not there yet)
 //! ```
+//!
+//! A [`Coordinator`] plans, returns expired leases and keeps a [`QueueView`], which the API and the gauges show.
 
 mod adoption;
+mod api;
 mod catalogue;
+mod coordinator;
 mod enqueuer;
 mod error;
+mod in_step;
+mod loss;
+mod metrics;
 mod patience;
 mod planner;
 mod priority;
 mod probe;
 mod selection;
+mod status;
 mod survey;
+mod view;
 
+pub use api::api;
 pub use catalogue::{Catalogue, Rebuilt};
+pub use coordinator::{Coordinator, Select};
 pub use enqueuer::{Enqueuer, Planned};
 pub use error::PlanError;
+pub use in_step::in_step;
+pub use metrics::QueueGauges;
 pub use planner::{Chosen, Listed, choose, days_to_list};
 pub use priority::PRIORITY_SYMBOLS;
 pub use selection::{Selection, Symbols};
+pub use status::{bytes_done_and_left, status_value, task_value, time_left, worker_value};
 pub use survey::{Asking, Survey, survey};
+pub use view::{NoAnswer, QueueView, Snapshot};

@@ -65,6 +65,12 @@ impl Tapemill {
         let child = self.0.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         Running(Some(child.expect("the command starts")))
     }
+
+    /// As [`Self::spawn`], with stderr in a file that can be read meanwhile.
+    pub fn spawn_with_stderr(mut self, stderr: std::fs::File) -> Running {
+        let child = self.0.stdout(Stdio::piped()).stderr(stderr).spawn();
+        Running(Some(child.expect("the command starts")))
+    }
 }
 
 impl Finished {

@@ -8,6 +8,7 @@ mod mirror;
 mod outputs;
 mod python;
 mod real;
+mod watched;
 
 pub use command::{Finished, Running, Tapemill};
 pub use dice::Dice;
@@ -21,3 +22,4 @@ pub use tapemill_test_servers::{
     Aof, Certificates, Cut, Keep, Port, Process, Proxy, Redis, RedisCluster, RedisOptions,
     RedisSentinel, S3, Way, until,
 };
+pub use watched::{Reply, Watched, promtool};

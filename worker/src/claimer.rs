@@ -1,32 +1,32 @@
 //! The claim loop: as many tasks at once as it may, until its scope is finished or it is told to drain.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tapemill_lake::LakeError;
-use tapemill_queue::{Claim, Lease, Queue, QueueError, TaskId, Wait, WorkerId};
-use tokio::task::JoinSet;
+use tapemill_queue::{Claim, Queue, QueueError, Wait, WorkerId};
+use tapemill_runtime::{Health, Outage, Outages};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::attempt::Workshop;
+use crate::background::{self, LONGEST_TURN};
 use crate::leases::{Heartbeats, Leases, Pulse};
+use crate::loss::{LOST, Loss};
+use crate::metrics::WorkerMetrics;
 use crate::progress::{Board, TaskProgress};
+use crate::running::{Ended, InHand, Running, Underway};
 use crate::selection::{Claimant, Remaining, Scope};
 use crate::task::{Ending, Task};
 
-/// How often expired leases are looked for.
-const REAP_EVERY: Duration = Duration::from_secs(5);
-const REAP_LIMIT: usize = 100;
-
-/// How often the queue is asked whether the archive told another process to wait.
-const HEED_EVERY: Duration = Duration::from_millis(500);
-
-/// The longest a worker with free hands waits before it asks again.
+/// The longest a worker waits before it asks again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long attempts that were told to stop may take to hand their tasks back.
 const HAND_BACK: Duration = Duration::from_secs(10);
+
+/// How long a worker that ends when the queue is drained waits at least for a lost queue to be planned again.
+const PLANNED_AGAIN: Duration = Duration::from_secs(30);
 
 /// A worker of this process.
 pub struct Worker {
@@ -46,6 +46,12 @@ pub struct Worker {
     pub scope: Scope,
     /// What others may watch.
     pub board: Arc<Board>,
+    /// What it counts.
+    pub metrics: WorkerMetrics,
+    /// Of the process.
+    pub health: Health,
+    /// Of the queue.
+    pub outages: Outages,
     /// Fires when no more tasks are to be claimed.
     pub draining: CancellationToken,
 }
@@ -53,7 +59,7 @@ pub struct Worker {
 /// Why a worker stopped, when nothing failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
-    /// Its scope is finished.
+    /// Its scope is finished; of a selection, tasks that are gone from the queue count as finished.
     Finished,
     /// It was told to drain.
     Drained,
@@ -68,12 +74,33 @@ pub enum WorkerError {
     /// The queue failed in a way that waiting does not heal.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// The queue came back empty, and nobody planned it again.
+    #[error("{LOST}: nobody did")]
+    Lost,
     /// The heartbeat thread cannot be started.
     #[error("cannot start the heartbeat thread: {0}")]
     Thread(std::io::Error),
 }
 
-type Ended = (TaskId, Result<Ending, QueueError>);
+/// What the claim loop carries from turn to turn.
+struct Work {
+    remaining: Remaining,
+    loss: Loss,
+    last_hint: Wait,
+    /// Of the claims.
+    queue: Outage,
+    /// Of the output; while it lasts, one task at a time finds out whether it is over.
+    output: Outage,
+    /// Nothing is claimed before this.
+    hold: Option<Instant>,
+}
+
+/// What a turn of the claim loop came to.
+enum Turn {
+    Claimed(Vec<Claim>),
+    Wait(Duration),
+    Finished,
+}
 
 impl Worker {
     /// Works until the scope is finished or draining is done.
@@ -90,73 +117,136 @@ impl Worker {
             leases: leases.clone(),
             brake: self.workshop.brake.clone(),
             draining: self.draining.clone(),
+            metrics: self.metrics.clone(),
+            ticker: self.health.watch("heartbeat", self.lease + LONGEST_TURN),
+            outage: self.outages.caller(),
         };
         let heartbeats = Heartbeats::start(pulse).map_err(WorkerError::Thread)?;
-        let mut background = JoinSet::new();
-        background.spawn(reap(self.queue.clone(), self.id.clone()));
-        background.spawn(tell_brake(self.queue.clone(), self.workshop.clone()));
-        background.spawn(heed_brake(self.queue.clone(), self.workshop.clone()));
-
-        let mut running = JoinSet::new();
-        let worked = self.work(&leases, &mut running).await;
-        let drained = self.drain(&leases, &mut running, worked.is_err()).await;
+        let _background = background::start(
+            &self.queue,
+            &self.id,
+            &self.workshop,
+            &self.health,
+            &self.outages,
+        );
+        let mut running = Running::default();
+        let mut work = self.begin();
+        let worked = self.work(&mut work, &leases, &mut running).await;
+        let at_once = worked.is_err();
+        let drained = self.drain(&mut work, &leases, &mut running, at_once).await;
         heartbeats.farewell().await;
         worked.and_then(|stopped| drained.map(|()| stopped))
+    }
+
+    fn begin(&self) -> Work {
+        Work {
+            remaining: Remaining::new(self.scope.clone()),
+            loss: Loss::default(),
+            last_hint: Wait::Ready,
+            queue: self.outages.caller(),
+            output: Outages::of("the output", "takes tables again").caller(),
+            hold: None,
+        }
     }
 
     /// Claims and works until nothing more is to be claimed.
     async fn work(
         &self,
+        work: &mut Work,
         leases: &Arc<Leases>,
-        running: &mut JoinSet<Ended>,
+        running: &mut Running,
     ) -> Result<Stopped, WorkerError> {
-        let mut remaining = Remaining::new(self.scope.clone());
-        let mut last_hint = Wait::Ready;
-        let claimant = Claimant {
-            queue: &*self.queue,
-            worker: &self.id,
-            lease: self.lease,
-        };
+        // Dropped when draining begins: a loop that ended is not stuck.
+        let ticker = self.health.watch("claim", LONGEST_TURN);
+        let mut claimant = Claimant::new(&*self.queue, &self.id, self.lease);
         loop {
+            ticker.tick();
             if self.draining.is_cancelled() {
                 return Ok(Stopped::Drained);
             }
             let mut wait = ASK_AGAIN;
-            let free = self.tasks.max(1).saturating_sub(running.len());
+            let free = self.free(work, running);
             if free > 0 {
-                match remaining.claim(&claimant, free).await {
-                    Ok((claims, _)) if !claims.is_empty() => {
-                        claims
-                            .into_iter()
-                            .for_each(|claim| self.start(claim, leases, running));
+                match self
+                    .turn(work, &mut claimant, free, running.is_empty())
+                    .await
+                {
+                    Ok(Turn::Claimed(claims)) => {
+                        work.queue.answered();
+                        work.loss.claimed();
+                        for claim in claims {
+                            self.start(claim, leases, running);
+                        }
                         continue;
                     }
-                    Ok((_, hint)) => {
-                        if hint == Wait::Paused && last_hint != Wait::Paused {
-                            tracing::info!(worker.id = %self.id, "the queue is paused: `tapemill queue resume` goes on");
-                        }
-                        last_hint = hint;
-                        wait = self.heed(hint);
+                    Ok(Turn::Wait(hint)) => {
+                        work.queue.answered();
+                        wait = hint;
                     }
-                    Err(error) if error.retryable() => {
-                        tracing::warn!(worker.id = %self.id, %error, "cannot claim, asking again");
+                    Ok(Turn::Finished) => return Ok(Stopped::Finished),
+                    Err(WorkerError::Queue(error)) if error.retryable() => {
+                        wait = work.queue.failed(&error);
                     }
-                    Err(error) => return Err(error.into()),
-                }
-                if running.is_empty() {
-                    match remaining.is_finished(&*self.queue).await {
-                        Ok(true) => return Ok(Stopped::Finished),
-                        Ok(false) => {}
-                        Err(error) if error.retryable() => {}
-                        Err(error) => return Err(error.into()),
-                    }
+                    Err(error) => return Err(error),
                 }
             }
             tokio::select! {
                 biased;
                 () = self.draining.cancelled() => {}
-                Some(ended) = running.join_next() => self.ended(ended, &mut remaining)?,
-                () = tokio::time::sleep(wait), if free > 0 => {}
+                Some((underway, ended)) = running.next() => self.ended(work, &underway, ended)?,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// How many tasks may be claimed now.
+    fn free(&self, work: &Work, running: &Running) -> usize {
+        if work.hold.is_some_and(|until| Instant::now() < until) {
+            return 0;
+        }
+        let most = if work.output.lasts() { 1 } else { self.tasks };
+        most.max(1).saturating_sub(running.len())
+    }
+
+    /// Asks for tasks; where there are none, finds out what that means.
+    async fn turn(
+        &self,
+        work: &mut Work,
+        claimant: &mut Claimant<'_>,
+        free: usize,
+        idle: bool,
+    ) -> Result<Turn, WorkerError> {
+        let (claims, hint) = work.remaining.claim(claimant, free).await?;
+        if !claims.is_empty() {
+            return Ok(Turn::Claimed(claims));
+        }
+        if hint == Wait::Paused && work.last_hint != Wait::Paused {
+            tracing::info!(worker.id = %self.id, "the queue is paused: `tapemill queue resume` goes on");
+        }
+        work.last_hint = hint;
+        if hint == Wait::Empty
+            && let Some(lost_for) = self.lost_for(work).await?
+        {
+            let waits_on =
+                !work.remaining.ends_when_drained() || lost_for < self.lease.max(PLANNED_AGAIN);
+            return match waits_on {
+                true => Ok(Turn::Wait(ASK_AGAIN)),
+                false => Err(WorkerError::Lost),
+            };
+        }
+        if idle && work.remaining.is_finished(&*self.queue).await? {
+            return Ok(Turn::Finished);
+        }
+        Ok(Turn::Wait(self.heed(hint)))
+    }
+
+    /// How long the queue has been lost. Of a selection the caller knows what to do about tasks that are gone.
+    async fn lost_for(&self, work: &mut Work) -> Result<Option<Duration>, QueueError> {
+        match self.scope {
+            Scope::Selection(_) => Ok(None),
+            Scope::Everything { .. } => {
+                let settings = self.workshop.output.fixed_settings();
+                work.loss.look(&*self.queue, &settings).await
             }
         }
     }
@@ -164,43 +254,41 @@ impl Worker {
     /// Lets running tasks finish within the grace, then has them hand back.
     async fn drain(
         &self,
+        work: &mut Work,
         leases: &Leases,
-        running: &mut JoinSet<Ended>,
+        running: &mut Running,
         at_once: bool,
     ) -> Result<(), WorkerError> {
-        let mut nothing = Remaining::new(Scope::Everything {
-            exit_when_drained: false,
-        });
         let mut result = Ok(());
         let grace = if at_once { Duration::ZERO } else { self.grace };
-        let finish = async {
-            while let Some(ended) = running.join_next().await {
-                // The first failure decides; the others are handed back all the same.
-                let ended = self.ended(ended, &mut nothing);
-                if result.is_ok() {
-                    result = ended;
-                }
-            }
-        };
+        let finish = self.finish(work, running, &mut result);
         if tokio::time::timeout(grace, finish).await.is_ok() {
             return result;
         }
         leases.cancel_all();
-        let hand_back = async {
-            while let Some(ended) = running.join_next().await {
-                let ended = self.ended(ended, &mut nothing);
-                if result.is_ok() {
-                    result = ended;
-                }
-            }
-        };
+        let hand_back = self.finish(work, running, &mut result);
         if tokio::time::timeout(HAND_BACK, hand_back).await.is_err() {
             tracing::warn!(worker.id = %self.id, "some tasks could not be handed back; their leases will run out");
         }
         result
     }
 
-    fn start(&self, claim: Claim, leases: &Arc<Leases>, running: &mut JoinSet<Ended>) {
+    async fn finish(
+        &self,
+        work: &mut Work,
+        running: &mut Running,
+        result: &mut Result<(), WorkerError>,
+    ) {
+        while let Some((underway, ended)) = running.next().await {
+            // The first failure decides; the others are handed back all the same.
+            let ended = self.ended(work, &underway, ended);
+            if result.is_ok() {
+                *result = ended;
+            }
+        }
+    }
+
+    fn start(&self, claim: Claim, leases: &Arc<Leases>, running: &mut Running) {
         let progress = Arc::new(TaskProgress::default());
         let cancel = CancellationToken::new();
         // Of the highest level: whatever is filtered out, the lines that are left name their task.
@@ -208,57 +296,77 @@ impl Worker {
             "task", task.id = %claim.task, generation = claim.generation, worker.id = %self.id, attempt = claim.attempt
         );
         tracing::debug!(parent: &span, "task claimed");
+        self.metrics.begin(&claim.dataset);
         let held = InHand::take(&claim, leases, &self.board, &progress, &cancel);
         let (queue, workshop) = (self.queue.clone(), self.workshop.clone());
+        let (metrics, outages) = (self.metrics.clone(), self.outages.clone());
+        let claimed = claim.clone();
         let work = async move {
             let task = Task {
                 queue: &*queue,
                 workshop: &workshop,
                 lease: claim.lease(),
                 claim: &claim,
+                metrics: &metrics,
+                outages: &outages,
+                cancel: &cancel,
             };
-            let ended = task.run(&progress, &cancel).await;
+            let ended = task.run(&progress).await;
             drop(held);
-            (claim.task, ended)
+            ended
         };
-        running.spawn(work.instrument(span));
+        running.start(&claimed, work.instrument(span));
     }
 
     /// Counts what a task came to; an error when the whole worker must stop.
-    fn ended(
-        &self,
-        ended: Result<Ended, tokio::task::JoinError>,
-        remaining: &mut Remaining,
-    ) -> Result<(), WorkerError> {
-        let (task, ending) = match ended {
-            Ok(ended) => ended,
+    fn ended(&self, work: &mut Work, task: &Underway, ended: Ended) -> Result<(), WorkerError> {
+        let (id, generation) = (&task.lease.task, task.lease.generation);
+        let ending = match ended {
+            Ended::Told(ending) => ending,
             // Its lease runs out, and the attempt is repeated or given up as lost.
-            Err(error) => {
-                tracing::error!(worker.id = %self.id, %error, "a task panicked");
+            Ended::Panicked(error) => {
+                tracing::error!(task.id = %id, generation, worker.id = %self.id, error, "a task panicked");
+                work.remaining.returned(id.clone());
                 return Ok(());
             }
         };
         match ending {
-            Ok(Ending::Done { bytes, rows }) => self.board.count(|finished| {
-                finished.done += 1;
-                finished.bytes += bytes;
-                finished.rows += rows;
-            }),
-            Ok(Ending::Missing) => self.board.count(|finished| finished.missing += 1),
-            Ok(Ending::Dead) => self.board.count(|finished| finished.dead += 1),
+            Ok(Ending::Done { bytes, rows }) => {
+                work.output.answered();
+                self.metrics.finished(&task.dataset, "done");
+                let took = task.begun.elapsed();
+                self.metrics.milled(&task.dataset, took, rows);
+                self.board.count(|finished| {
+                    finished.done += 1;
+                    finished.bytes += bytes;
+                    finished.rows += rows;
+                });
+            }
+            Ok(Ending::Missing) => {
+                self.metrics.finished(&task.dataset, "missing");
+                self.board.count(|finished| finished.missing += 1);
+            }
+            Ok(Ending::Dead) => {
+                self.metrics.finished(&task.dataset, "dead");
+                self.board.count(|finished| finished.dead += 1);
+            }
             Ok(Ending::WillRepeat) => {
                 self.board.count(|finished| finished.failed_attempts += 1);
-                remaining.returned(task);
+                work.remaining.returned(id.clone());
             }
-            Ok(Ending::Released | Ending::Lost) => remaining.returned(task),
-            Ok(Ending::Disk(error)) => return Err(WorkerError::Disk(error)),
+            Ok(Ending::Released) => work.remaining.returned(id.clone()),
+            Ok(Ending::Lost) => {
+                self.metrics.lease_lost();
+                work.remaining.returned(id.clone());
+            }
             Ok(Ending::Outage(error)) => {
-                tracing::warn!(task.id = %task, worker.id = %self.id, "task handed back: {error}");
-                remaining.returned(task);
+                work.hold = Some(Instant::now() + work.output.failed(&error));
+                work.remaining.returned(id.clone());
             }
+            Ok(Ending::Disk(error)) => return Err(WorkerError::Disk(error)),
             Err(error) if error.retryable() => {
-                tracing::error!(task.id = %task, worker.id = %self.id, %error, "the queue was not told how the task ended");
-                remaining.returned(task);
+                tracing::error!(task.id = %id, generation, worker.id = %self.id, %error, "the queue was not told how the task ended");
+                work.remaining.returned(id.clone());
             }
             Err(error) => return Err(error.into()),
         }
@@ -277,84 +385,5 @@ impl Worker {
     }
 }
 
-/// A task in hand: its lease is kept alive and its progress is shown until this is dropped, on a panic too.
-struct InHand {
-    lease: Lease,
-    leases: Arc<Leases>,
-    board: Arc<Board>,
-}
-
-impl InHand {
-    fn take(
-        claim: &Claim,
-        leases: &Arc<Leases>,
-        board: &Arc<Board>,
-        progress: &Arc<TaskProgress>,
-        cancel: &CancellationToken,
-    ) -> Self {
-        leases.hold(claim.lease(), progress.clone(), cancel.clone());
-        board.begin(&claim.task, progress.clone());
-        Self {
-            lease: claim.lease(),
-            leases: leases.clone(),
-            board: board.clone(),
-        }
-    }
-}
-
-impl Drop for InHand {
-    fn drop(&mut self) {
-        self.leases.let_go(&self.lease);
-        self.board.end(&self.lease.task);
-    }
-}
-
-/// Returns expired leases to the queue, for as long as the process works.
-async fn reap(queue: Arc<dyn Queue>, worker: WorkerId) {
-    loop {
-        match queue.reap(REAP_LIMIT).await {
-            Ok(reaped) => {
-                for lease in &reaped.returned {
-                    tracing::warn!(task.id = %lease.task, generation = lease.generation, worker.id = %worker, holder = lease.worker, "a lease ran out or its process is gone, the task is pending again");
-                }
-                for lease in &reaped.dead {
-                    tracing::error!(task.id = %lease.task, generation = lease.generation, worker.id = %worker, holder = lease.worker, "task is dead: its leases ran out too often");
-                }
-                if reaped.more {
-                    continue;
-                }
-            }
-            Err(error) => {
-                tracing::warn!(worker.id = %worker, %error, "cannot look for expired leases")
-            }
-        }
-        tokio::time::sleep(REAP_EVERY).await;
-    }
-}
-
-/// Heeds what another process was told by the archive: heartbeats are too far apart for a wait of seconds.
-async fn heed_brake(queue: Arc<dyn Queue>, workshop: Workshop) {
-    loop {
-        tokio::time::sleep(HEED_EVERY).await;
-        // A queue that does not answer is told by the calls that need it.
-        if let Ok(stats) = queue.stats().await
-            && let Some(brake) = stats.brake
-        {
-            workshop.brake.obey(brake);
-        }
-    }
-}
-
-/// Tells the queue when the archive asks for fewer requests, so that all its workers heed it.
-async fn tell_brake(queue: Arc<dyn Queue>, workshop: Workshop) {
-    loop {
-        let hold = workshop.brake.news().await;
-        tracing::warn!(
-            seconds = hold.as_secs_f64().ceil(),
-            "the archive asks for fewer requests: all workers of the queue wait"
-        );
-        if let Err(error) = queue.brake(hold).await {
-            tracing::warn!(%error, "cannot tell the other workers");
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

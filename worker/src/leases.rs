@@ -11,8 +11,10 @@ use tapemill_archive::Brake;
 use tapemill_queue::{
     Beat, HeartbeatRequest, Lease, LostReason, Queue, QueueError, TaskId, WorkerId, WorkerState,
 };
+use tapemill_runtime::{Outage, Ticker};
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::WorkerMetrics;
 use crate::progress::TaskProgress;
 
 /// Beats in the length of a lease: five can be lost.
@@ -67,11 +69,12 @@ impl Leases {
             .collect()
     }
 
-    fn lost(&self, beats: &[Beat], task: &TaskId) -> Option<CancellationToken> {
+    /// What stops the attempt whose lease was lost, and its generation; none when it ended meanwhile.
+    fn lost(&self, beats: &[Beat], task: &TaskId) -> Option<(CancellationToken, u64)> {
         let beaten = beats.iter().find(|beat| beat.lease.task == *task)?;
         let held = self.held();
         let held = held.get(task).filter(|held| held.lease == beaten.lease)?;
-        Some(held.cancel.clone())
+        Some((held.cancel.clone(), held.lease.generation))
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<TaskId, Held>> {
@@ -93,6 +96,9 @@ pub(crate) struct Pulse {
     pub leases: Arc<Leases>,
     pub brake: Arc<Brake>,
     pub draining: CancellationToken,
+    pub metrics: WorkerMetrics,
+    pub ticker: Ticker,
+    pub outage: Outage,
 }
 
 impl Heartbeats {
@@ -129,28 +135,31 @@ impl Drop for Heartbeats {
 }
 
 impl Pulse {
-    async fn beat_until(self, stop: CancellationToken) {
+    async fn beat_until(mut self, stop: CancellationToken) {
         let period = self.lease / BEATS_PER_LEASE;
         let mut due = Instant::now();
         while !stop.is_cancelled() {
+            let late = Instant::now().saturating_duration_since(due);
+            self.metrics.heartbeat(late);
+            if late > period {
+                tracing::warn!(worker.id = %self.worker, late_ms = late.as_millis() as u64, "heartbeat is late");
+            }
             // Read before the beat that tells it: a drain that begins meanwhile is told by one of its own.
             let drains = self.draining.is_cancelled();
-            self.beat().await;
-            due = (due + period).max(Instant::now());
+            let wait = self.beat().await.map_or(period, |wait| wait.min(period));
+            due = (due + wait).max(Instant::now());
+            self.ticker.tick();
             tokio::select! {
                 () = tokio::time::sleep(due - Instant::now()) => {}
                 () = self.draining.cancelled(), if !drains => due = Instant::now(),
                 () = stop.cancelled() => {}
             }
-            let late = Instant::now().saturating_duration_since(due);
-            if late > period && !stop.is_cancelled() {
-                tracing::warn!(worker.id = %self.worker, late_ms = late.as_millis() as u64, "heartbeat is late");
-            }
         }
         let _ = tokio::time::timeout(FAREWELL, self.send(WorkerState::Draining, &[])).await;
     }
 
-    async fn beat(&self) {
+    /// Beats once; how long to wait before the next try when the queue did not take it.
+    async fn beat(&mut self) -> Option<Duration> {
         let beats = self.leases.beats();
         let state = match (self.draining.is_cancelled(), beats.is_empty()) {
             // Draining with nothing held is the farewell, which comes when the process really leaves.
@@ -158,8 +167,12 @@ impl Pulse {
             (_, true) => WorkerState::Idle,
             (false, false) => WorkerState::Busy,
         };
-        if let Err(error) = self.send(state, &beats).await {
-            tracing::warn!(worker.id = %self.worker, %error, "heartbeat failed, the next one repeats it");
+        match self.send(state, &beats).await {
+            Ok(()) => {
+                self.outage.answered();
+                None
+            }
+            Err(error) => Some(self.outage.failed(&error)),
         }
     }
 
@@ -176,17 +189,17 @@ impl Pulse {
         }
         for (task, reason) in &reply.lost {
             // An attempt that finished meanwhile is not lost; whoever holds no lease any more is not told.
-            let Some(cancel) = self.leases.lost(beats, task) else {
+            let Some((cancel, generation)) = self.leases.lost(beats, task) else {
                 continue;
             };
             match reason {
                 LostReason::Finished => {}
                 LostReason::Cancelled => {
-                    tracing::info!(task.id = %task, worker.id = %self.worker, "task was cancelled, stopping");
+                    tracing::info!(task.id = %task, generation, worker.id = %self.worker, "task was cancelled, stopping");
                     cancel.cancel();
                 }
                 LostReason::Reclaimed => {
-                    tracing::warn!(task.id = %task, worker.id = %self.worker, "lease lost, stopping");
+                    tracing::warn!(task.id = %task, generation, worker.id = %self.worker, "lease lost, stopping");
                     cancel.cancel();
                 }
             }

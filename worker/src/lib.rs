@@ -9,13 +9,17 @@
 //! before `publish`, and what is published has a name and bytes that depend on the archive alone.
 
 mod attempt;
+mod background;
 mod claimer;
 mod corrupt;
 mod keep;
 mod leases;
+mod loss;
+mod metrics;
 mod mills;
 mod progress;
 mod reading;
+mod running;
 mod selection;
 mod task;
 mod unzip;
@@ -23,5 +27,6 @@ mod unzip;
 pub use attempt::{AttemptError, Verdict, Workshop};
 pub use claimer::{Stopped, Worker, WorkerError};
 pub use corrupt::Corrupt;
+pub use metrics::WorkerMetrics;
 pub use progress::{Board, Finished, TaskProgress};
 pub use selection::Scope;

@@ -32,33 +32,38 @@ pub(crate) enum Remaining {
 
 /// What a worker needs for every claim.
 pub(crate) struct Claimant<'a> {
-    pub queue: &'a dyn Queue,
-    pub worker: &'a WorkerId,
-    pub lease: Duration,
+    queue: &'a dyn Queue,
+    worker: &'a WorkerId,
+    lease: Duration,
+    /// Kept until the queue answered: the same request again returns the leases of an answer that was lost.
+    request: Uuid,
 }
 
-impl Claimant<'_> {
+impl<'a> Claimant<'a> {
+    pub fn new(queue: &'a dyn Queue, worker: &'a WorkerId, lease: Duration) -> Self {
+        Self {
+            queue,
+            worker,
+            lease,
+            request: Uuid::new_v4(),
+        }
+    }
+
     async fn claim(
-        &self,
+        &mut self,
         limit: usize,
         only: Option<&[TaskId]>,
     ) -> Result<(Vec<Claim>, Wait), QueueError> {
         let request = ClaimRequest {
             worker: self.worker,
-            request: Uuid::new_v4(),
+            request: self.request,
             limit,
             lease: self.lease,
             only,
         };
-        let mut repeats = 3;
-        loop {
-            match self.queue.claim(&request).await {
-                Ok(claimed) => return Ok((claimed.claims, claimed.wait)),
-                // The same request again returns the same leases, if the first one got through.
-                Err(error) if error.retryable() && repeats > 0 => repeats -= 1,
-                Err(error) => return Err(error),
-            }
-        }
+        let claimed = self.queue.claim(&request).await?;
+        self.request = Uuid::new_v4();
+        Ok((claimed.claims, claimed.wait))
     }
 }
 
@@ -70,10 +75,20 @@ impl Remaining {
         }
     }
 
+    /// Whether an empty queue is the end.
+    pub fn ends_when_drained(&self) -> bool {
+        matches!(
+            self,
+            Self::Everything {
+                exit_when_drained: true
+            }
+        )
+    }
+
     /// Claims up to `limit` tasks; where there are none, says how long to wait.
     pub async fn claim(
         &mut self,
-        claimant: &Claimant<'_>,
+        claimant: &mut Claimant<'_>,
         limit: usize,
     ) -> Result<(Vec<Claim>, Wait), QueueError> {
         let Self::Selection(open) = self else {
@@ -87,13 +102,21 @@ impl Remaining {
                 .range(from..open.len().min(from + WINDOW))
                 .cloned()
                 .collect();
-            let (claimed, window_wait) =
-                claimant.claim(limit - claims.len(), Some(&window)).await?;
-            wait = window_wait;
+            let answer = claimant.claim(limit - claims.len(), Some(&window)).await;
+            let claimed = match answer {
+                Ok((claimed, window_wait)) => {
+                    wait = window_wait;
+                    claimed
+                }
+                // What is in hand is worked on; the next claim meets the trouble again.
+                Err(error) if error.retryable() && !claims.is_empty() => break,
+                Err(error) => return Err(error),
+            };
             if matches!(wait, Wait::Paused | Wait::Braked(_)) {
                 break;
             }
-            from += window.len() - claimed.len();
+            // A repeated request may bring tasks of another window.
+            from += window.len().saturating_sub(claimed.len());
             open.retain(|task| !claimed.iter().any(|claim| claim.task == *task));
             claims.extend(claimed);
         }
@@ -113,15 +136,19 @@ impl Remaining {
                 Ok(pending.tasks == 0 && leased.tasks == 0)
             }
             Self::Selection(open) => {
-                let tasks: Vec<TaskId> = std::mem::take(open).into();
+                // Taken only when all was answered: a call that fails must not cost a task.
+                let tasks: Vec<TaskId> = open.iter().cloned().collect();
+                let mut unfinished = VecDeque::new();
                 for window in tasks.chunks(WINDOW) {
                     let states = queue.states(window).await?;
-                    let unfinished = window.iter().zip(states).filter(|(_, state)| {
-                        // A task that is gone was replaced by another.
-                        state.is_some_and(|state| !state.is_finished())
-                    });
-                    open.extend(unfinished.map(|(task, _)| task.clone()));
+                    // A task that is gone was replaced by another, or the queue lost it: the caller knows.
+                    let left = window
+                        .iter()
+                        .zip(states)
+                        .filter(|(_, state)| state.is_some_and(|state| !state.is_finished()));
+                    unfinished.extend(left.map(|(task, _)| task.clone()));
                 }
+                *open = unfinished;
                 Ok(open.is_empty())
             }
         }

@@ -8,17 +8,22 @@ use tapemill_market::ArchiveName;
 use tapemill_queue::{
     Claim, Completion, Failure, Lease, Outcome, Queue, QueueError, Retry, TaskState,
 };
+use tapemill_runtime::{Outage, Outages};
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{AttemptError, Prepared, Workshop};
+use crate::metrics::WorkerMetrics;
 use crate::progress::TaskProgress;
 
 /// Waits between attempts: a second, doubling, a minute at most.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// How often a call that ends a task is repeated while the queue does not answer.
-const ENDINGS: u32 = 8;
+/// The longest wait between two tries of a call that ends a task.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long handing a task back is tried: its lease runs out all the same.
+const HAND_BACK: Duration = Duration::from_secs(10);
 
 /// How a claimed task ended for this process.
 #[derive(Debug)]
@@ -37,7 +42,7 @@ pub(crate) enum Ending {
     Lost,
     /// The output is full or read-only: the task was handed back, and every other would fail alike.
     Disk(LakeError),
-    /// The store takes nothing now: the task was handed back, and every other has to wait as well.
+    /// The output takes nothing now: the task was handed back, and every other would fail alike until that heals.
     Outage(LakeError),
 }
 
@@ -47,15 +52,15 @@ pub(crate) struct Task<'a> {
     pub workshop: &'a Workshop,
     pub claim: &'a Claim,
     pub lease: Lease,
+    pub metrics: &'a WorkerMetrics,
+    pub outages: &'a Outages,
+    /// Fires when the lease is lost, or the process leaves.
+    pub cancel: &'a CancellationToken,
 }
 
 impl Task<'_> {
     /// Works on the task until the queue knows its end.
-    pub async fn run(
-        &self,
-        progress: &Arc<TaskProgress>,
-        cancel: &CancellationToken,
-    ) -> Result<Ending, QueueError> {
+    pub async fn run(&self, progress: &Arc<TaskProgress>) -> Result<Ending, QueueError> {
         let id = &self.claim.task;
         let name = match ArchiveName::from_task_id(id.as_str()) {
             Ok(name) => name,
@@ -67,7 +72,7 @@ impl Task<'_> {
         };
         let prepared = self
             .workshop
-            .attempt(&name, self.claim.bytes, progress, cancel)
+            .attempt(&name, self.claim.bytes, progress, self.cancel)
             .await;
         match prepared {
             Ok(prepared) => self.publish(&name, prepared).await,
@@ -121,6 +126,7 @@ impl Task<'_> {
                     .await;
             }
         };
+        self.metrics.published(files.iter().sum());
         if verdict.as_str() == "stale_sidecar" {
             tracing::warn!(key = %origin.key, "the checksum file does not fit, but the same bytes came twice and the ZIP is sound: published"
             );
@@ -179,6 +185,7 @@ impl Task<'_> {
         match self
             .patiently(|| self.queue.fail(self.lease(), &failure))
             .await
+            .inspect(|_| self.metrics.failed(&self.claim.dataset, reason))
         {
             Ok(TaskState::Dead) => {
                 tracing::error!(reason, "task is dead: {message}");
@@ -194,16 +201,24 @@ impl Task<'_> {
     }
 
     async fn released(&self) -> Result<Ending, QueueError> {
-        match self.patiently(|| self.queue.release(self.lease())).await {
+        match self.hand_back().await {
             Ok(()) => Ok(Ending::Released),
             Err(QueueError::LeaseLost { .. }) => Ok(self.lost()),
             Err(error) => Err(error),
         }
     }
 
+    async fn hand_back(&self) -> Result<(), QueueError> {
+        self.outage()
+            .outlast(tokio::time::sleep(HAND_BACK), QueueError::retryable, || {
+                self.queue.release(self.lease())
+            })
+            .await
+    }
+
     /// Releases the task because of the output. That is what counts, whatever the queue answers.
     async fn handed_back(&self, error: LakeError) -> Result<Ending, QueueError> {
-        let _ = self.patiently(|| self.queue.release(self.lease())).await;
+        let _ = self.hand_back().await;
         Ok(if error.is_disk() {
             Ending::Disk(error)
         } else {
@@ -228,23 +243,19 @@ impl Task<'_> {
         full.mul_f64(0.5 + 0.5 * rand::random::<f64>())
     }
 
-    /// Repeats a call while the queue does not answer: the result of hours must not be lost to a hiccup.
-    async fn patiently<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, QueueError>
+    /// Repeats a call until the queue answers, or this attempt is told to stop: the result of hours must not be lost to
+    /// an outage.
+    async fn patiently<T, F>(&self, call: impl FnMut() -> F) -> Result<T, QueueError>
     where
         F: Future<Output = Result<T, QueueError>>,
     {
-        let mut wait = Duration::from_millis(100);
-        for _ in 1..ENDINGS {
-            match call().await {
-                Err(error) if error.retryable() => {
-                    tracing::warn!(%error, "the queue did not answer");
-                    tokio::time::sleep(wait).await;
-                    wait *= 2;
-                }
-                result => return result,
-            }
-        }
-        call().await
+        self.outage()
+            .outlast(self.cancel.cancelled(), QueueError::retryable, call)
+            .await
+    }
+
+    fn outage(&self) -> Outage {
+        self.outages.caller().waiting_at_most(LONGEST_PAUSE)
     }
 }
 

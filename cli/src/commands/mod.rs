@@ -2,6 +2,7 @@
 
 pub mod cleanup;
 pub mod config;
+pub mod coordinator;
 pub mod demo;
 pub mod fetch;
 pub mod plan;

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tapemill_archive::Brake;
-use tapemill_coordinator::{Enqueuer, Survey, survey};
+use tapemill_coordinator::{Enqueuer, Survey, in_step, survey};
 use tapemill_runtime::exit;
 
 use crate::args::PlanArgs;
-use crate::brake;
 use crate::context;
 use crate::failure::Failure;
 use crate::format;
@@ -37,7 +36,7 @@ pub async fn run(args: PlanArgs, as_json: bool) -> Result<u8, Failure> {
         let planned = enqueuer.enqueue(&selection, &found).await?;
         Ok::<_, Failure>((found, planned))
     };
-    let (found, planned) = brake::in_step(&*queue, &brake, planning).await?;
+    let (found, planned) = in_step(&*queue, &brake, planning).await?;
     context::catalogue(&*queue, &output, &selection, &planned).await;
     let (tasks, enqueued) = (planned.tasks.len() as u64, planned.enqueued);
     if as_json {

@@ -5,18 +5,19 @@ use std::time::Instant;
 
 use serde_json::json;
 use tapemill_archive::Brake;
-use tapemill_coordinator::{Enqueuer, Planned, survey};
-use tapemill_queue::{Queue, TaskId, TaskRecord, TaskState};
-use tapemill_runtime::{Shutdown, Stage, Stages, exit};
-use tapemill_worker::{Board, Scope, Stopped, Worker};
+use tapemill_coordinator::{Enqueuer, Planned, Selection, in_step, survey};
+use tapemill_market::ArchiveName;
+use tapemill_queue::{Queue, QueueError, TaskId, TaskRecord, TaskState, WorkerId};
+use tapemill_runtime::{Router, Shutdown, Stage, Stages, exit};
+use tapemill_worker::{Board, Scope, Stopped, Worker, WorkerMetrics, Workshop};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::RunArgs;
-use crate::brake;
 use crate::context;
 use crate::failure::Failure;
 use crate::format;
 use crate::progress::{Goal, Terminal};
+use crate::serving::Serving;
 
 /// Tasks looked up at a time.
 const CHUNK: usize = 500;
@@ -32,77 +33,172 @@ pub async fn run(
     shutdown: &Shutdown,
 ) -> Result<u8, Failure> {
     let started = Instant::now();
-    let selection = context::selection(&args.selection)?;
+    context::selection(&args.selection)?;
     let brake = Arc::new(Brake::new());
     let source = context::capped_source(&args.source, &brake, args.work.max_bytes_per_second)?;
     let output = context::output(&args.output, &args.shape)?;
-    let queue = context::queue(&args.queue, &args.output).await?;
-
-    // Also while listing: nothing is held yet that would have to be handed back.
-    let planning = async {
-        let found = survey(&source, &selection, context::asking(&args.asking)).await?;
-        let enqueuer = Enqueuer {
-            queue: queue.clone(),
-            source: source.clone(),
-            output: output.clone(),
-            force: args.force,
-        };
-        let planned = enqueuer.enqueue(&selection, &found).await?;
-        Ok::<_, Failure>((planned, found.holes.len() as u64))
+    let workshop = context::workshop(source, brake, output, args.work.keep_zip);
+    let serving = Serving::new(shutdown);
+    let metrics = serving.work(&*workshop.source, &workshop.stages);
+    let listen = args.listen.listen.as_deref();
+    let server = serving.serve(listen, Router::new(), terminal).await?;
+    let job = Job {
+        queue: serving.measured(context::queue(&args.queue, &args.output).await?),
+        id: context::worker_id(&args.work),
+        board: Arc::new(Board::default()),
+        args,
+        workshop,
+        metrics,
+        serving,
     };
-    let (planned, holes) = tokio::select! {
-        biased;
-        () = shutdown.draining().cancelled() => return Ok(exit::INTERRUPTED),
-        planned = brake::in_step(&*queue, &brake, planning) => planned?,
-    };
-    let todo = unfinished(&*queue, &planned).await?;
-    terminal.say(&format!(
-        "{}, {}: {} to do, {} finished before, {} in the archive",
-        format::plural(planned.tasks.len() as u64, "task"),
-        format::bytes(planned.bytes),
-        todo.tasks.len(),
-        planned.tasks.len() - todo.tasks.len(),
-        format::plural(holes, "hole"),
-    ));
-
-    let board = Arc::new(Board::default());
-    let workshop = context::workshop(source, brake, output.clone(), args.work.keep_zip);
-    let stages = workshop.stages.clone();
-    let stopped = if todo.tasks.is_empty() {
-        Stopped::Finished
-    } else {
-        let goal = Goal {
-            tasks: todo.tasks.len() as u64,
-            bytes: todo.bytes,
-        };
-        let shown = CancellationToken::new();
-        let watch = terminal.watch(board.clone(), goal, shown.clone());
-        let worker = Worker {
-            queue: queue.clone(),
-            workshop,
-            id: context::worker_id(&args.work),
-            tasks: context::tasks_at_once(args.work.workers),
-            lease: args.work.lease,
-            grace: args.work.grace,
-            scope: Scope::Selection(todo.tasks),
-            board: board.clone(),
-            draining: shutdown.draining().clone(),
-        };
-        let stopped = worker.run().await;
-        shown.cancel();
-        watch.ended().await;
-        stopped?
-    };
-    if stopped == Stopped::Finished {
-        context::catalogue(&*queue, &output, &selection, &planned).await;
+    let ended = job.run(terminal, shutdown).await;
+    if let Some(server) = server {
+        server.stop().await;
     }
-    let ended = Ended::of(&*queue, &planned.tasks).await?;
-    report(&ended, &board, &stages, as_json, terminal, started, stopped);
+    let Some((ended, stopped)) = ended? else {
+        return Ok(exit::INTERRUPTED);
+    };
+    let stages = &job.workshop.stages;
+    report(
+        &ended, &job.board, stages, as_json, terminal, started, stopped,
+    );
     Ok(match stopped {
         Stopped::Drained if ended.unfinished > 0 => exit::INTERRUPTED,
         _ if !ended.dead.is_empty() => exit::DEAD_TASKS,
         _ => exit::DONE,
     })
+}
+
+/// What a run works with.
+struct Job {
+    args: RunArgs,
+    queue: Arc<dyn Queue>,
+    workshop: Workshop,
+    id: WorkerId,
+    board: Arc<Board>,
+    metrics: WorkerMetrics,
+    serving: Serving,
+}
+
+impl Job {
+    /// Plans and works until the selection is finished; none when it was interrupted before it began to work.
+    async fn run(
+        &self,
+        terminal: &Terminal,
+        shutdown: &Shutdown,
+    ) -> Result<Option<(Ended, Stopped)>, Failure> {
+        // Also while listing: nothing is held yet that would have to be handed back.
+        let mut plan = tokio::select! {
+            biased;
+            () = shutdown.draining().cancelled() => return Ok(None),
+            planned = self.plan(self.args.force, terminal) => planned?,
+        };
+        loop {
+            let stopped = self.work(&plan.todo, terminal, shutdown).await?;
+            let ended = self
+                .serving
+                .once_it_answers(async || Ok(Ended::of(&*self.queue, &plan.planned.tasks).await?))
+                .await?;
+            let Some(ended) = ended else {
+                return Ok(None);
+            };
+            if stopped == Stopped::Finished && ended.vanished == 0 {
+                let (selection, planned) = (&plan.selection, &plan.planned);
+                let output = &self.workshop.output;
+                context::catalogue(&*self.queue, output, selection, planned).await;
+            }
+            if stopped == Stopped::Drained || ended.vanished == 0 {
+                return Ok(Some((ended, stopped)));
+            }
+            tracing::warn!(
+                tasks = ended.vanished,
+                "the queue lost tasks of this run: it was deleted or its store lost it; planning again"
+            );
+            let again = self
+                .serving
+                .once_it_answers(async || self.plan(false, terminal).await)
+                .await?;
+            match again {
+                Some(again) => plan = again,
+                None => return Ok(Some((ended, Stopped::Drained))),
+            }
+        }
+    }
+
+    async fn plan(&self, force: bool, terminal: &Terminal) -> Result<Plan, Failure> {
+        let selection = context::selection(&self.args.selection)?;
+        let source = &self.workshop.source;
+        let planning = async {
+            let found = survey(source, &selection, context::asking(&self.args.asking)).await?;
+            let enqueuer = Enqueuer {
+                queue: self.queue.clone(),
+                source: source.clone(),
+                output: self.workshop.output.clone(),
+                force,
+            };
+            let planned = enqueuer.enqueue(&selection, &found).await?;
+            Ok::<_, Failure>((found, planned))
+        };
+        let (found, planned) = in_step(&*self.queue, &self.workshop.brake, planning).await?;
+        let todo = unfinished(&*self.queue, &planned).await?;
+        terminal.say(&format!(
+            "{}, {}: {} to do, {} finished before, {} in the archive",
+            format::plural(planned.tasks.len() as u64, "task"),
+            format::bytes(planned.bytes),
+            todo.tasks.len(),
+            planned.tasks.len() - todo.tasks.len(),
+            format::plural(found.holes.len() as u64, "hole"),
+        ));
+        Ok(Plan {
+            selection,
+            planned,
+            todo,
+        })
+    }
+
+    async fn work(
+        &self,
+        todo: &Todo,
+        terminal: &Terminal,
+        shutdown: &Shutdown,
+    ) -> Result<Stopped, Failure> {
+        if todo.tasks.is_empty() {
+            return Ok(Stopped::Finished);
+        }
+        // What an earlier round finished stays finished.
+        let before = self.board.finished();
+        let goal = Goal {
+            tasks: todo.tasks.len() as u64 + before.done + before.missing + before.dead,
+            bytes: todo.bytes + before.bytes,
+        };
+        let shown = CancellationToken::new();
+        let watch = terminal.watch(self.board.clone(), goal, shown.clone());
+        let worker = Worker {
+            queue: self.queue.clone(),
+            workshop: self.workshop.clone(),
+            id: self.id.clone(),
+            tasks: context::tasks_at_once(self.args.work.workers),
+            lease: self.args.work.lease,
+            grace: self.args.work.grace,
+            scope: Scope::Selection(todo.tasks.clone()),
+            board: self.board.clone(),
+            metrics: self.metrics.clone(),
+            health: self.serving.health.clone(),
+            outages: self.serving.outages.clone(),
+            draining: shutdown.draining().clone(),
+        };
+        let stopped = worker.run().await;
+        shown.cancel();
+        watch.ended().await;
+        Ok(stopped?)
+    }
+}
+
+/// The tasks of the selection, and those that are not finished.
+struct Plan {
+    selection: Selection,
+    planned: Planned,
+    todo: Todo,
 }
 
 /// The tasks of the selection that are not finished, with fresh budgets.
@@ -138,30 +234,50 @@ struct Ended {
     missing: u64,
     unfinished: u64,
     dead: Vec<TaskRecord>,
+    /// Gone from the queue, and replaced by nothing.
+    vanished: u64,
 }
 
 impl Ended {
-    async fn of(queue: &dyn Queue, tasks: &[TaskId]) -> Result<Self, Failure> {
+    async fn of(queue: &dyn Queue, tasks: &[TaskId]) -> Result<Self, QueueError> {
         let mut ended = Self::default();
         for ids in tasks.chunks(CHUNK) {
             let states = queue.states(ids).await?;
-            let mut dead = Vec::new();
+            let (mut dead, mut gone) = (Vec::new(), Vec::new());
             for (id, state) in ids.iter().zip(states) {
                 match state {
                     Some(TaskState::Done) => ended.done += 1,
                     Some(TaskState::Missing) => ended.missing += 1,
                     Some(TaskState::Dead) => dead.push(id.clone()),
                     Some(TaskState::Pending | TaskState::Leased) => ended.unfinished += 1,
-                    // Replaced by another task meanwhile.
-                    None => {}
+                    None => gone.push(id.clone()),
                 }
             }
             ended
                 .dead
                 .extend(queue.get(&dead).await?.into_iter().flatten());
+            ended.vanished += vanished(queue, &gone).await?;
         }
         Ok(ended)
     }
+}
+
+/// How many of the tasks that are gone were not replaced: a day is gone for good when its month is there.
+async fn vanished(queue: &dyn Queue, gone: &[TaskId]) -> Result<u64, QueueError> {
+    let months: Vec<TaskId> = gone.iter().filter_map(month_of).collect();
+    let states = queue.states(&months).await?;
+    let replaced = states.iter().flatten().count();
+    Ok((gone.len() - replaced) as u64)
+}
+
+/// The task of the month that a day belongs to.
+fn month_of(day: &TaskId) -> Option<TaskId> {
+    let name = ArchiveName::from_task_id(day.as_str()).ok()?;
+    let month = ArchiveName {
+        period: name.period.month(),
+        ..name.clone()
+    };
+    name.period.is_day().then(|| TaskId::new(month.task_id()))
 }
 
 fn report(

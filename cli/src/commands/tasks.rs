@@ -1,6 +1,7 @@
 //! `tasks list`, `show`, `retry`, `cancel`.
 
 use serde_json::{Value, json};
+use tapemill_coordinator::task_value;
 use tapemill_lake::{Layout, Receipt, TablePath};
 use tapemill_market::ArchiveName;
 use tapemill_queue::{Queue, TaskFilter, TaskId, TaskRecord};
@@ -152,14 +153,7 @@ impl<'a> Tasks<'a> {
 
 /// One object a line, as other programs read it.
 fn as_value(task: &TaskRecord, whole: bool, layout: Option<Layout>) -> Value {
-    let mut value = json!({
-        "id": task.id,
-        "state": task.state,
-        "attempts": task.attempts,
-        "expiries": task.expiries,
-        "reason": task.reason,
-        "history": task.history,
-    });
+    let mut value = task_value(task);
     if whole {
         value["dataset"] = json!(task.dataset);
         value["generation"] = json!(task.generation);

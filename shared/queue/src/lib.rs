@@ -30,8 +30,10 @@ mod control;
 mod error;
 mod lease;
 pub mod limits;
+mod metered;
 mod open;
 mod queue;
+mod reaper;
 pub mod redis;
 mod settings;
 pub mod sqlite;
@@ -44,8 +46,10 @@ pub use error::{BoxError, QueueError};
 pub use lease::{
     Claim, ClaimRequest, Claimed, Completion, Expired, Failure, Lease, Outcome, Reaped, Retry, Wait,
 };
+pub use metered::Meter;
 pub use open::{open, open_existing, queues, shown};
 pub use queue::Queue;
+pub use reaper::reap_all;
 pub use redis::RedisQueue;
 pub use sqlite::SqliteQueue;
 pub use stats::{Count, RATE_WINDOW, StateCounts, Stats};

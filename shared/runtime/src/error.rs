@@ -6,7 +6,8 @@ use std::path::PathBuf;
 /// Shorthand for this crate's results.
 pub type Result<T, E = RuntimeError> = std::result::Result<T, E>;
 
-/// Why a process cannot start as asked. All but [`RuntimeError::System`] are the user's to mend: exit code 2.
+/// Why a process cannot start as asked. All but [`RuntimeError::System`] and
+/// [`RuntimeError::Listen`] are the user's to mend: exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuntimeError {
@@ -51,6 +52,16 @@ pub enum RuntimeError {
     System {
         /// The step that failed.
         doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A server cannot listen where it should.
+    #[error(
+        "cannot listen on {address}: {source}; name another address with --listen (port 0 picks a free one)"
+    )]
+    Listen {
+        /// As given.
+        address: String,
         /// What the system said.
         source: io::Error,
     },
