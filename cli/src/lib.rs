@@ -6,10 +6,12 @@
 #![expect(clippy::print_stdout, reason = "a command prints its data")]
 
 mod args;
+mod brake;
 mod commands;
 mod context;
 mod failure;
 mod format;
+mod output_place;
 mod progress;
 mod settings;
 

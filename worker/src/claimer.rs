@@ -252,6 +252,10 @@ impl Worker {
             }
             Ok(Ending::Released | Ending::Lost) => remaining.returned(task),
             Ok(Ending::Disk(error)) => return Err(WorkerError::Disk(error)),
+            Ok(Ending::Outage(error)) => {
+                tracing::warn!(task.id = %task, worker.id = %self.id, "task handed back: {error}");
+                remaining.returned(task);
+            }
             Err(error) if error.retryable() => {
                 tracing::error!(task.id = %task, worker.id = %self.id, %error, "the queue was not told how the task ended");
                 remaining.returned(task);

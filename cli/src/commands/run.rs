@@ -12,6 +12,7 @@ use tapemill_worker::{Board, Scope, Stopped, Worker};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::RunArgs;
+use crate::brake;
 use crate::context;
 use crate::failure::Failure;
 use crate::format;
@@ -33,9 +34,9 @@ pub async fn run(
     let started = Instant::now();
     let selection = context::selection(&args.selection)?;
     let brake = Arc::new(Brake::new());
-    let source = context::source(&args.source, &brake)?;
+    let source = context::capped_source(&args.source, &brake, args.work.max_bytes_per_second)?;
     let output = context::output(&args.output, &args.shape)?;
-    let queue = context::queue(&args.queue, &args.output)?;
+    let queue = context::queue(&args.queue, &args.output).await?;
 
     // Also while listing: nothing is held yet that would have to be handed back.
     let planning = async {
@@ -52,7 +53,7 @@ pub async fn run(
     let (planned, holes) = tokio::select! {
         biased;
         () = shutdown.draining().cancelled() => return Ok(exit::INTERRUPTED),
-        planned = planning => planned?,
+        planned = brake::in_step(&*queue, &brake, planning) => planned?,
     };
     let todo = unfinished(&*queue, &planned).await?;
     terminal.say(&format!(
@@ -65,7 +66,7 @@ pub async fn run(
     ));
 
     let board = Arc::new(Board::default());
-    let workshop = context::workshop(source, brake, output, args.work.keep_zip);
+    let workshop = context::workshop(source, brake, output.clone(), args.work.keep_zip);
     let stages = workshop.stages.clone();
     let stopped = if todo.tasks.is_empty() {
         Stopped::Finished
@@ -92,6 +93,9 @@ pub async fn run(
         watch.ended().await;
         stopped?
     };
+    if stopped == Stopped::Finished {
+        context::catalogue(&*queue, &output, &selection, &planned).await;
+    }
     let ended = Ended::of(&*queue, &planned.tasks).await?;
     report(&ended, &board, &stages, as_json, terminal, started, stopped);
     Ok(match stopped {

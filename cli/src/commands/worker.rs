@@ -20,9 +20,9 @@ pub async fn run(
     shutdown: &Shutdown,
 ) -> Result<u8, Failure> {
     let brake = Arc::new(Brake::new());
-    let source = context::source(&args.source, &brake)?;
+    let source = context::capped_source(&args.source, &brake, args.work.max_bytes_per_second)?;
     let output = context::output(&args.output, &args.shape)?;
-    let queue = context::queue(&args.queue, &args.output)?;
+    let queue = context::queue(&args.queue, &args.output).await?;
     queue.fix_settings(&output.fixed_settings()).await?;
 
     let board = Arc::new(Board::default());
