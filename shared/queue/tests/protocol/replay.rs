@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use proptest::test_runner::TestCaseResult;
+use proptest::test_runner::{TestCaseResult, TestRunner};
 use stateright::Model;
 use tapemill_queue::conformance::{Fixture, Fresh, LEASE, TICK};
 use tapemill_queue::{
@@ -15,7 +15,7 @@ use tapemill_queue::{
 use uuid::Uuid;
 
 use crate::call::{Answer, Call, Lease, Operation, Request, Task};
-use crate::fixture::SqliteFixture;
+use crate::fixture::{RedisFixture, SqliteFixture};
 use crate::model::{Event, Moment, Protocol};
 use crate::rules::{Budgets, Rules};
 use crate::store::{Phase, Record};
@@ -241,12 +241,29 @@ async fn follows(fixture: &impl Fixture, choices: &[Index]) -> TestCaseResult {
     Ok(())
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+fn follow(fixture: &impl Fixture) {
+    let config = ProptestConfig {
+        cases: 96,
+        source_file: Some(file!()),
+        ..ProptestConfig::default()
+    };
+    let ways = vec(any::<Index>(), 1..120);
+    let followed = TestRunner::new(config).run(&ways, |choices| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(follows(fixture, &choices))
+    });
+    followed.unwrap_or_else(|failure| panic!("{failure}"));
+}
 
-    #[test]
-    fn sqlite_gives_the_answers_of_the_model(choices in vec(any::<Index>(), 1..120)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(follows(&SqliteFixture, &choices))?;
-    }
+#[test]
+fn sqlite_gives_the_answers_of_the_model() {
+    follow(&SqliteFixture);
+}
+
+#[test]
+fn redis_gives_the_answers_of_the_model() {
+    follow(&RedisFixture::start());
 }
