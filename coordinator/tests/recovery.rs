@@ -327,11 +327,23 @@ async fn an_archive_that_changed_is_milled_again_whether_the_queue_knows_its_out
 }
 
 #[tokio::test]
-async fn a_receipt_of_another_release_is_not_current() {
+async fn only_a_month_that_replaces_days_says_more_than_its_name() {
     let lab = Lab::local();
+    let day = ArchiveName::from_task_id("um/aggTrades/BTCUSDT/2024-02-29").unwrap();
+    lab.mill(&[day]);
+
     lab.plan().await.unwrap();
+
     let tasks = lab.queue.list(&Default::default(), None, 10).await.unwrap();
-    assert!(tasks.tasks.iter().all(|task| task.spec.is_empty()));
+    let mut specs = tasks.tasks.iter().filter(|task| !task.spec.is_empty());
+    let days = specs.next().unwrap();
+    assert_eq!(days.id.as_str(), "um/aggTrades/BTCUSDT/2024-02");
+    assert_eq!((days.spec.as_str(), specs.count()), ("days", 0));
+}
+
+#[tokio::test]
+async fn an_adopted_output_has_the_receipt_that_a_worker_would_give() {
+    let lab = Lab::local();
     lab.work().await;
     lab.queue.clear().await.unwrap();
     lab.plan().await.unwrap();

@@ -46,7 +46,7 @@ pub use holdings::{Holdings, Wanted};
 pub use lake::{Lake, TableFile};
 pub use lineage::{CODEC, Footer, Lineage, Source, read_lineage};
 pub use local::PART_VERSION_SUFFIX;
-pub use output::Output;
+pub use output::{Output, REPLACES_DAYS};
 pub use paths::{LakePath, Layout, TablePath};
 pub use publish::{Part, Published, Staged};
 pub use reader::{TableReader, read_table};

@@ -320,6 +320,7 @@ fn a_store_that_refuses_is_gone_or_has_no_time_is_an_outage_in_one_line_and_heal
         (403, "AccessDenied", "AWS_*"),
         (404, "NoSuchBucket", "there is no bucket tape"),
         (400, "ExpiredToken", "AWS_*"),
+        (301, "PermanentRedirect", "another region"),
         (503, "SlowDown", "wait"),
         (429, "TooManyRequests", "wait"),
     ];
@@ -366,6 +367,19 @@ fn a_store_that_is_not_there_is_an_outage() {
 
     assert!(matches!(error, LakeError::Unreachable { .. }), "{error:?}");
     assert!(error.to_string().contains("refused"), "{error}");
+}
+
+#[test]
+fn a_bucket_over_tls_needs_no_other_client_of_the_process() {
+    let plain = Moto::start();
+    let mut settings = settings(&plain.address);
+    settings.patience = Duration::from_millis(100);
+    settings.environment[0].1 = format!("https://{}", plain.address);
+    let bucket = Lake::s3("s3://tape", &settings).unwrap();
+
+    let error = bucket.tables().unwrap_err();
+
+    assert!(matches!(error, LakeError::Unreachable { .. }), "{error:?}");
 }
 
 #[test]
