@@ -15,7 +15,7 @@ use crate::paths::LakePath;
 
 /// How long requests are repeated before the store counts as out of reach.
 const PATIENCE: Duration = Duration::from_secs(30);
-const MOST_REPETITIONS: usize = 12;
+const MOST_REPETITIONS: usize = 30;
 /// Of one request: a part of 8 MiB over a slow line included.
 const LONGEST_REQUEST: Duration = Duration::from_secs(60);
 const LONGEST_CONNECT: Duration = Duration::from_secs(5);
