@@ -2,13 +2,17 @@
 //!
 //! Each setting is also a `TAPEMILL_*` variable and a key of `tapemill.toml`; see [`crate::settings`].
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand};
 use tapemill_lake::Layout;
 use tapemill_market::{Decimal, Market};
 use tapemill_runtime::{LogFormat, values};
+
+use crate::output_place::OutputPlace;
 
 /// Binance's public market-data archives into research-ready minutes and order-flow factors.
 #[derive(Debug, Parser)]
@@ -166,14 +170,15 @@ pub struct AskingArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// The output folder
+    /// The output: a folder, or s3://bucket/prefix with the credentials of the environment
     #[arg(
         long,
-        value_name = "PATH",
+        value_name = "PATH|s3://…",
         default_value = "./data",
+        value_parser = clap::builder::PathBufValueParser::new().map(OutputPlace::from),
         env = "TAPEMILL_OUTPUT"
     )]
-    pub output: PathBuf,
+    pub output: OutputPlace,
 }
 
 /// What shapes the tables.
@@ -230,6 +235,9 @@ pub struct WorkArgs {
     /// Keep the archives under {output}/raw
     #[arg(long, env = "TAPEMILL_KEEP_ZIP")]
     pub keep_zip: bool,
+    /// Bytes a second that all downloads of this process bring together, such as 50MB [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = bytes_per_second, env = "TAPEMILL_MAX_BYTES_PER_SECOND")]
+    pub max_bytes_per_second: Option<NonZeroU64>,
 }
 
 /// Where the process tells how it is.
@@ -355,6 +363,9 @@ pub struct FetchArgs {
     /// Failed attempts after which an archive is given up
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000), env = "TAPEMILL_ATTEMPTS")]
     pub attempts: u32,
+    /// Bytes a second that all downloads of this process bring together, such as 50MB [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = bytes_per_second, env = "TAPEMILL_MAX_BYTES_PER_SECOND")]
+    pub max_bytes_per_second: Option<NonZeroU64>,
 }
 
 /// `status`.
@@ -487,6 +498,12 @@ pub struct ConfigShowArgs {
 fn decimal(text: &str) -> Result<Decimal, String> {
     Decimal::parse(text.as_bytes())
         .ok_or_else(|| "write a decimal of at most 12 places, such as 50000".to_owned())
+}
+
+/// A cap of nothing would wait for ever.
+fn bytes_per_second(text: &str) -> Result<NonZeroU64, String> {
+    let bytes = values::bytes(text).map_err(|error| error.to_string())?;
+    NonZeroU64::new(bytes).ok_or_else(|| "at least 1 byte a second".to_owned())
 }
 
 /// A lease shorter than its heartbeats can be sent, or longer than anyone waits for a dead worker, is a mistake.

@@ -1,13 +1,14 @@
 //! From arguments to the things commands work with.
 
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 
-use tapemill_archive::{Brake, DirSource, HttpOptions, HttpSource, RetryPolicy, Source};
-use tapemill_coordinator::{Asking, PRIORITY_SYMBOLS, Selection, Symbols};
+use tapemill_archive::{Bandwidth, Brake, DirSource, HttpOptions, HttpSource, RetryPolicy, Source};
+use tapemill_coordinator::{Asking, Catalogue, PRIORITY_SYMBOLS, Planned, Selection, Symbols};
 use tapemill_lake::{Lake, Output};
 use tapemill_market::{Data, DateRange, Symbol, Thresholds};
-use tapemill_queue::{Budgets, Queue, SqliteQueue, WorkerId, sqlite};
+use tapemill_queue::{Budgets, Queue, WorkerId, redis, sqlite};
 use tapemill_runtime::{Stages, cores};
 use tapemill_worker::Workshop;
 
@@ -15,7 +16,7 @@ use crate::args::{
     AskingArgs, OutputArgs, QueueArgs, SelectionArgs, ShapeArgs, SourceArgs, WorkArgs,
 };
 use crate::failure::Failure;
-use crate::queue_name;
+use crate::output_place::OutputPlace;
 
 /// A symbols file is at most this large: every symbol there ever was, many times over.
 const LARGEST_SYMBOLS_FILE: u64 = 16 << 20;
@@ -100,9 +101,19 @@ pub fn asking(args: &AskingArgs) -> Asking {
 
 /// The source: a mirror when it is a URL, else a folder.
 pub fn source(args: &SourceArgs, brake: &Arc<Brake>) -> Result<Arc<dyn Source>, Failure> {
+    capped_source(args, brake, None)
+}
+
+/// As [`source`], bringing at most so many bytes a second; a folder of this machine is read as it likes.
+pub fn capped_source(
+    args: &SourceArgs,
+    brake: &Arc<Brake>,
+    max_bytes_per_second: Option<NonZeroU64>,
+) -> Result<Arc<dyn Source>, Failure> {
     if args.source.contains("://") {
         let mut options = HttpOptions::new(args.source.clone(), brake.clone());
         options.listing.clone_from(&args.listing);
+        options.bandwidth = max_bytes_per_second.map(|cap| Arc::new(Bandwidth::new(cap)));
         return Ok(Arc::new(HttpSource::new(options)?));
     }
     if args.listing.is_some() {
@@ -126,64 +137,87 @@ pub fn output(output: &OutputArgs, shape: &ShapeArgs) -> Result<Output, Failure>
     })
 }
 
-/// The output folder alone.
+/// Where the output's files are.
 pub fn lake(args: &OutputArgs) -> Result<Lake, Failure> {
-    if args.output.to_string_lossy().contains("://") {
-        return Err(Failure::usage(format!(
-            "--output {} is not a folder of this machine",
-            args.output.display()
-        )));
-    }
-    if args.output.is_file() {
-        return Err(Failure::usage(format!(
+    match &args.output {
+        OutputPlace::Address(url) if url.starts_with("s3://") => Ok(Lake::open(url)?),
+        OutputPlace::Address(url) => Err(Failure::usage(format!(
+            "--output {url} is not a folder of this machine, and no s3:// address"
+        ))),
+        OutputPlace::Folder(folder) if folder.is_file() => Err(Failure::usage(format!(
             "--output {} is a file; name a folder",
-            args.output.display()
-        )));
+            folder.display()
+        ))),
+        OutputPlace::Folder(folder) => Ok(Lake::local(folder)),
     }
-    Ok(Lake::local(&args.output))
 }
 
 /// The queue, made when it is not there.
-pub fn queue(args: &QueueArgs, output: &OutputArgs) -> Result<Arc<dyn Queue>, Failure> {
-    let path = queue_path(args, output)?;
-    let budgets = Budgets {
-        attempts: args.attempts,
-        expiries: args.expiries,
-    };
-    Ok(Arc::new(SqliteQueue::open(
-        path,
-        sqlite::Options {
-            budgets,
-            ..Default::default()
-        },
-    )?))
+pub async fn queue(args: &QueueArgs, output: &OutputArgs) -> Result<Arc<dyn Queue>, Failure> {
+    Ok(tapemill_queue::open(&queue_url(args, output)?, budgets(args)).await?)
 }
 
 /// The queue, which must be there: looking at a queue never makes one.
-pub fn existing_queue(args: &QueueArgs, output: &OutputArgs) -> Result<Arc<dyn Queue>, Failure> {
-    let path = queue_path(args, output)?;
-    if !path.exists() {
-        let hint = "name it with --queue or --output, or make one with `tapemill plan` or `run`";
-        return Err(Failure::failed(anyhow::anyhow!(
-            "there is no queue at {}: {hint}",
-            path.display()
-        )));
-    }
-    queue(args, output)
+pub async fn existing_queue(
+    args: &QueueArgs,
+    output: &OutputArgs,
+) -> Result<Arc<dyn Queue>, Failure> {
+    Ok(tapemill_queue::open_existing(&queue_url(args, output)?, budgets(args)).await?)
 }
 
-/// The queue as a URL, for messages: without a password.
-pub fn queue_url(args: &QueueArgs, output: &OutputArgs) -> String {
-    match &args.queue {
-        Some(url) => queue_name::shown(url),
-        None => format!("sqlite:{}", output.output.join("queue.db").display()),
+/// The queue as a URL for messages, without credentials.
+pub fn shown_queue(args: &QueueArgs, output: &OutputArgs) -> Result<String, Failure> {
+    Ok(tapemill_queue::shown(&queue_url(args, output)?)?)
+}
+
+/// The queue's name for labels: of a file its path, of a server's queue the name alone.
+pub fn queue_label(args: &QueueArgs, output: &OutputArgs) -> Result<String, Failure> {
+    let url = queue_url(args, output)?;
+    if redis::is_redis_url(&url) {
+        return Ok(redis::RedisUrl::parse(&url)?.0.queue);
+    }
+    Ok(shown(&sqlite::parse_url(&url)?))
+}
+
+/// The queue as a URL, to be opened.
+pub fn queue_url(args: &QueueArgs, output: &OutputArgs) -> Result<String, Failure> {
+    let url = match &args.queue {
+        None => match output.output.own_queue() {
+            Some(path) => format!("sqlite:{}", path.display()),
+            None => {
+                return Err(Failure::usage(
+                    "name the queue with --queue: an s3:// output has no place for one",
+                ));
+            }
+        },
+        Some(url) => url.clone(),
+    };
+    // Anything wrong with it is a matter of usage.
+    match tapemill_queue::shown(&url) {
+        Ok(_) => Ok(url),
+        Err(error) => Err(Failure::usage(error.to_string())),
     }
 }
 
-fn queue_path(args: &QueueArgs, output: &OutputArgs) -> Result<std::path::PathBuf, Failure> {
-    match &args.queue {
-        None => Ok(output.output.join("queue.db")),
-        Some(url) => sqlite::parse_url(url).map_err(|error| Failure::usage(error.to_string())),
+/// How much trouble a task may have.
+pub fn budgets(args: &QueueArgs) -> Budgets {
+    Budgets {
+        attempts: args.attempts,
+        expiries: args.expiries,
+    }
+}
+
+/// Tells people what there is of a selection's symbols. Nobody depends on it, so that it fails with a warning.
+pub async fn catalogue(
+    queue: &dyn Queue,
+    output: &Output,
+    selection: &Selection,
+    planned: &Planned,
+) {
+    let catalogue = Catalogue { queue, output };
+    let rebuilt = catalogue.rebuild(selection.market, &selection.data, Some(&planned.symbols));
+    if let Err(error) = rebuilt.await {
+        tracing::warn!("the catalogue is not up to date: {error}");
     }
 }
 

@@ -120,7 +120,14 @@ impl From<QueueError> for Failure {
 
 impl From<LakeError> for Failure {
     fn from(error: LakeError) -> Self {
-        Self::failed(error)
+        let code = match error {
+            LakeError::Address { .. } => exit::USAGE,
+            _ => exit::FAILED,
+        };
+        Self {
+            error: error.into(),
+            code,
+        }
     }
 }
 

@@ -10,8 +10,8 @@ mod commands;
 mod context;
 mod failure;
 mod format;
+mod output_place;
 mod progress;
-mod queue_name;
 mod serving;
 mod settings;
 

@@ -14,6 +14,7 @@ use tapemill_runtime::{ConfigFile, DEFAULT_CONFIG, RuntimeError, check_environme
 
 use crate::args::Cli;
 use crate::commands::coordinator::DEFAULT_LISTEN;
+use crate::output_place::OutputPlace;
 
 /// A parsed command line.
 pub struct Parsed {
@@ -210,10 +211,12 @@ pub struct Shown {
 fn computed(flag: &str, matches: &ArgMatches) -> String {
     match flag {
         "queue" => {
-            let output: Option<&PathBuf> = matches.get_one("output");
-            output.map_or_else(String::new, |output| {
-                format!("sqlite:{}", output.join("queue.db").display())
-            })
+            let output: Option<&OutputPlace> = matches.get_one("output");
+            let own = output.and_then(OutputPlace::own_queue);
+            own.map_or_else(
+                || "(none)".to_owned(),
+                |own| format!("sqlite:{}", own.display()),
+            )
         }
         "priority" => PRIORITY_SYMBOLS.join(","),
         "workers" => cores().max(2).to_string(),

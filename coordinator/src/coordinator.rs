@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tapemill_archive::{ArchiveError, Source};
-use tapemill_lake::Output;
+use tapemill_archive::{ArchiveError, Brake, Source};
+use tapemill_lake::{LakeError, Output};
 use tapemill_queue::{Queue, QueueError, reap_all};
-use tapemill_runtime::{Health, Outage, Outages, Ticker};
+use tapemill_runtime::{Health, Outage, Outages, Ticker, one_line};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::catalogue::Catalogue;
 use crate::enqueuer::{Enqueuer, Planned};
 use crate::error::PlanError;
+use crate::in_step::in_step;
 use crate::loss::Memory;
 use crate::selection::Selection;
 use crate::survey::{Asking, survey};
@@ -48,6 +50,8 @@ pub struct Coordinator {
     pub select: Box<Select>,
     /// Where archives come from.
     pub source: Arc<dyn Source>,
+    /// Of this process.
+    pub brake: Arc<Brake>,
     /// How the archive is asked.
     pub asking: Asking,
     /// Where tables are.
@@ -91,12 +95,12 @@ impl Coordinator {
         loop {
             let planned = turning(&ticker, self.plan()).await;
             let error = match planned {
-                Ok(planned) => {
+                Ok(plan) => {
                     failing.answered();
                     queue.answered();
                     planned_before = true;
-                    tell(&planned);
-                    self.wait_until_due(&planned, &mut queue, &ticker).await;
+                    tell(&plan.planned);
+                    self.wait_until_due(&plan, &mut queue, &ticker).await;
                     continue;
                 }
                 Err(error) if heals(&error) => error,
@@ -112,22 +116,26 @@ impl Coordinator {
         }
     }
 
-    async fn plan(&self) -> Result<Planned, PlanError> {
+    async fn plan(&self) -> Result<Plan, PlanError> {
         let selection = (self.select)()?;
-        let found = survey(&self.source, &selection, self.asking).await?;
-        let enqueuer = Enqueuer {
-            queue: self.queue.clone(),
-            source: self.source.clone(),
-            output: self.output.clone(),
-            force: false,
+        let planning = async {
+            let found = survey(&self.source, &selection, self.asking).await?;
+            let enqueuer = Enqueuer {
+                queue: self.queue.clone(),
+                source: self.source.clone(),
+                output: self.output.clone(),
+                force: false,
+            };
+            enqueuer.enqueue(&selection, &found).await
         };
-        let planned = enqueuer.enqueue(&selection, &found).await?;
-        self.rebuild_catalogue().await;
-        Ok(planned)
+        let planned = in_step(&*self.queue, &self.brake, planning).await?;
+        let plan = Plan { selection, planned };
+        self.rebuild_catalogue(&plan).await;
+        Ok(plan)
     }
 
     /// Returns when it is time to plan again: the period is over, or the queue lost what was planned.
-    async fn wait_until_due(&self, planned: &Planned, queue: &mut Outage, ticker: &Ticker) {
+    async fn wait_until_due(&self, plan: &Plan, queue: &mut Outage, ticker: &Ticker) {
         let begun = Instant::now();
         let mut memory = Memory::default();
         let mut catalogued = Instant::now();
@@ -136,7 +144,7 @@ impl Coordinator {
             let left = self.replan.saturating_sub(begun.elapsed());
             tokio::time::sleep(left.min(LOOK_EVERY)).await;
             ticker.tick();
-            let stats = match self.lost(&mut memory, planned).await {
+            let stats = match self.lost(&mut memory, &plan.planned).await {
                 Ok(None) => {
                     tracing::warn!(
                         "the queue lost its tasks: it was deleted, or its store came back empty; planning again"
@@ -152,7 +160,7 @@ impl Coordinator {
             queue.answered();
             if *completions.get_or_insert(stats) < stats && catalogued.elapsed() >= CATALOGUE_EVERY
             {
-                turning(ticker, self.rebuild_catalogue()).await;
+                turning(ticker, self.rebuild_catalogue(plan)).await;
                 (catalogued, completions) = (Instant::now(), Some(stats));
             }
         }
@@ -170,11 +178,24 @@ impl Coordinator {
         Ok((!lost).then_some(stats.completions))
     }
 
-    /// The one place where the catalogue is rebuilt from footers and queue; it is for people, so trouble with it is no
-    /// reason to stop.
-    async fn rebuild_catalogue(&self) {
-        // CATALOGUE: Catalogue::rebuild(&*self.queue, &self.output, …)
+    /// For people, so that trouble with it is no reason to stop.
+    async fn rebuild_catalogue(&self, plan: &Plan) {
+        let Plan { selection, planned } = plan;
+        let catalogue = Catalogue {
+            queue: &*self.queue,
+            output: &self.output,
+        };
+        let rebuilt = catalogue.rebuild(selection.market, &selection.data, Some(&planned.symbols));
+        if let Err(error) = rebuilt.await {
+            tracing::warn!("the catalogue is not up to date: {}", one_line(&error));
+        }
     }
+}
+
+/// What was planned last.
+struct Plan {
+    selection: Selection,
+    planned: Planned,
 }
 
 /// Returns expired leases, for as long as the process runs.
@@ -225,6 +246,7 @@ fn heals(error: &PlanError) -> bool {
             error,
             ArchiveError::Address { .. } | ArchiveError::Key { .. } | ArchiveError::Client { .. }
         ),
-        PlanError::Nothing { .. } | PlanError::Lake(_) => true,
+        PlanError::Lake(LakeError::Address { .. }) => false,
+        PlanError::Nothing { .. } | PlanError::Lake(_) | PlanError::Thread(_) => true,
     }
 }

@@ -4,24 +4,22 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use serde_json::{Value, json};
-use tapemill_archive::{SIDECAR_SUFFIX, Source, hex, parse_sidecar};
-use tapemill_lake::{CODEC, LakeError, LakePath, Lineage, Output, read_lineage};
-use tapemill_market::{ArchiveName, Data, Symbol};
+use tapemill_archive::Source;
+use tapemill_lake::{Holdings, Output, Receipt, Wanted};
+use tapemill_market::{ArchiveName, Symbol};
 use tapemill_queue::{Enqueued, NewTask, Queue, TaskId, TaskRecord, TaskState};
 
+use crate::adoption::Adoption;
 use crate::error::PlanError;
+use crate::patience::on_a_thread;
 use crate::selection::Selection;
 use crate::survey::Survey;
 
 /// Tasks looked up and enqueued at a time.
 const CHUNK: usize = 500;
 
-/// Sidecars asked for at once, when outputs are checked that the queue does not know.
+/// Outputs checked at once that the queue does not know.
 const CHECKS_AT_ONCE: usize = 8;
-
-/// A sidecar is one line.
-const LARGEST_SIDECAR: u64 = 4096;
 
 /// What came of planning.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +32,10 @@ pub struct Planned {
     pub bytes: u64,
     /// Tasks that were finished before, and stay so.
     pub finished: u64,
+    /// The symbols of these tasks.
+    pub symbols: BTreeSet<Symbol>,
+    /// Footers read of outputs that the queue did not know.
+    pub footers: u64,
 }
 
 /// Enqueues a survey.
@@ -62,7 +64,8 @@ impl Enqueuer {
         self.queue
             .fix_settings(&self.output.fixed_settings())
             .await?;
-        self.finish_removals_of_days(selection, survey)?;
+        let holdings = self.holdings(selection, survey).await?;
+        let adoption = Adoption::new(&*self.source, &self.output);
         let mut planned = Planned::default();
         for archives in survey.archives.chunks(CHUNK) {
             let ids: Vec<TaskId> = archives
@@ -71,7 +74,10 @@ impl Enqueuer {
                 .collect();
             let known = self.queue.get(&ids).await?;
             let tasks: Vec<Option<NewTask>> = stream::iter(archives.iter().zip(known))
-                .map(|((name, bytes), known)| self.task(selection, name, *bytes, known))
+                .map(|((name, bytes), known)| {
+                    let held = holdings.of(name);
+                    self.task(selection, name, *bytes, known, held, &adoption)
+                })
                 .buffered(CHECKS_AT_ONCE)
                 .try_collect()
                 .await?;
@@ -81,30 +87,38 @@ impl Enqueuer {
             planned.enqueued = sum(planned.enqueued, enqueued);
             planned.bytes += archives.iter().map(|(_, bytes)| bytes).sum::<u64>();
             planned.tasks.extend(ids);
+            for (name, _) in archives {
+                if !planned.symbols.contains(&name.symbol) {
+                    planned.symbols.insert(name.symbol.clone());
+                }
+            }
         }
         planned.finished += planned.enqueued.adopted;
+        planned.footers = adoption.footers();
         Ok(planned)
     }
 
-    /// The task to enqueue; `None` where it is finished and its output is current.
+    /// The task to enqueue; `None` where it is finished and its output is current. `held` are the sizes of its files,
+    /// if all are there.
     async fn task(
         &self,
         selection: &Selection,
         name: &ArchiveName,
         bytes: u64,
         known: Option<TaskRecord>,
+        held: Option<Vec<u64>>,
+        adoption: &Adoption<'_>,
     ) -> Result<Option<NewTask>, PlanError> {
         let mut task = NewTask {
             urgent: selection.priority.contains(&name.symbol),
             rank: days_since_epoch(name),
             bytes,
-            spec: json!({"key": name.key()}).to_string(),
             replaces: name.days().map(|day| TaskId::new(day.task_id())).collect(),
             ..NewTask::new(name.task_id(), name.data.to_string())
         };
         match known.as_ref().map(|known| known.state) {
             _ if self.force => task.reopen = true,
-            Some(TaskState::Done) if self.is_current(name, bytes, known.as_ref())? => {
+            Some(TaskState::Done) if is_current(known.as_ref(), bytes, held.as_deref()) => {
                 return Ok(None);
             }
             // Its output is gone, or of another codec or settings; or the archive changed; or it is listed now.
@@ -112,159 +126,62 @@ impl Enqueuer {
             Some(TaskState::Leased | TaskState::Dead) => {}
             // The queue may be new while the output is not.
             Some(TaskState::Pending) | None => {
-                task.done = self.finished_elsewhere(name, bytes).await?;
+                if let Some(sizes) = held {
+                    let receipt = adoption.receipt(name, bytes, sizes).await?;
+                    task.done = receipt.map(|receipt| receipt.to_string());
+                }
             }
         }
         Ok(Some(task))
     }
 
-    /// A process that died between publishing a month and removing its days left days behind.
-    fn finish_removals_of_days(
+    /// What the output has of the selection, from one look at it.
+    ///
+    /// A process that died between publishing a month and removing its days left days behind: they go now.
+    async fn holdings(
         &self,
         selection: &Selection,
         survey: &Survey,
-    ) -> Result<(), PlanError> {
-        let mut series: BTreeSet<(Data, Symbol)> = BTreeSet::new();
+    ) -> Result<Holdings, PlanError> {
+        let mut wanted = Wanted::new();
         for (name, _) in &survey.archives {
-            if !series.insert((name.data, name.symbol.clone())) {
-                continue;
-            }
-            for month in
-                self.output
-                    .months_with_leftover_days(selection.market, name.data, &name.symbol)?
-            {
-                self.output.remove_days_of(&ArchiveName {
-                    period: month,
-                    ..name.clone()
-                })?;
+            let symbols = wanted.entry(name.data).or_default();
+            if !symbols.contains(&name.symbol) {
+                symbols.insert(name.symbol.clone());
             }
         }
-        Ok(())
-    }
-
-    /// Whether a done task's files are there, as they were published, and of the archive as it is listed.
-    fn is_current(
-        &self,
-        name: &ArchiveName,
-        bytes: u64,
-        known: Option<&TaskRecord>,
-    ) -> Result<bool, PlanError> {
-        let summary = known.and_then(|known| known.summary.as_deref());
-        let Some(summary) = summary.and_then(|text| serde_json::from_str::<Value>(text).ok())
-        else {
-            return Ok(false);
-        };
-        let settings = Value::Object(self.output.settings_of(name.data));
-        if summary["codec"] != CODEC || summary["settings"] != settings {
-            return Ok(false);
-        }
-        if bytes > 0 && summary["bytes"] != bytes {
-            return Ok(false);
-        }
-        let files = summary["files"]
-            .as_array()
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        if files.len() != name.data.tables().len() {
-            return Ok(false);
-        }
-        for file in files {
-            let path = file["path"]
-                .as_str()
-                .and_then(|path| LakePath::parse(path).ok());
-            let Some(path) = path else { return Ok(false) };
-            if self.output.lake.size(&path)? != file["bytes"].as_u64() {
-                return Ok(false);
+        let (output, market) = (self.output.clone(), selection.market);
+        on_a_thread(move || {
+            let mut holdings = output.holdings(market, &wanted)?;
+            for (data, symbols) in wanted {
+                for symbol in symbols {
+                    for period in holdings.months_with_leftover_days(data, &symbol) {
+                        let month = ArchiveName {
+                            market,
+                            data,
+                            symbol: symbol.clone(),
+                            period,
+                        };
+                        output.remove_days_of(&month)?;
+                        holdings.forget_days_of(&month);
+                    }
+                }
             }
-        }
-        Ok(true)
-    }
-
-    /// The summary of an output that the queue does not know, if it is complete, current and of this archive.
-    async fn finished_elsewhere(
-        &self,
-        name: &ArchiveName,
-        bytes: u64,
-    ) -> Result<Option<String>, PlanError> {
-        let mut files = Vec::new();
-        let mut lineage = None;
-        for table in name.data.tables() {
-            let place = self.output.place(name, &table)?;
-            let Some(size) = self.output.lake.size(&place)? else {
-                return Ok(None);
-            };
-            let found = match read_lineage(&self.output.lake, &place) {
-                Ok(found) => found,
-                Err(error) if error.is_disk() => return Err(error.into()),
-                Err(LakeError::Io { .. }) => return Ok(None),
-                // Foreign, cut or damaged: it is milled again, which replaces it.
-                Err(_) => return Ok(None),
-            };
-            if !self.is_of(&found, name, bytes) {
-                return Ok(None);
-            }
-            files.push(json!({"path": place.as_str(), "bytes": size}));
-            lineage = Some(found);
-        }
-        let Some(lineage) = lineage else {
-            return Ok(None);
-        };
-        let Some(origin) = lineage.sources.first() else {
-            return Ok(None);
-        };
-        let verdict = lineage.quality["verdict"].as_str().unwrap_or_default();
-        if !self
-            .checksum_agrees(&origin.key, &origin.sha256, verdict)
-            .await?
-        {
-            return Ok(None);
-        }
-        let summary = json!({
-            "codec": lineage.codec,
-            "settings": lineage.settings,
-            "sha256": origin.sha256,
-            "bytes": origin.bytes,
-            "rows": origin.rows,
-            "verdict": verdict,
-            "files": files,
-        });
-        Ok(Some(summary.to_string()))
-    }
-
-    fn is_of(&self, lineage: &Lineage, name: &ArchiveName, bytes: u64) -> bool {
-        lineage.codec == CODEC
-            && lineage.settings == self.output.settings_of(name.data)
-            && lineage.sources.len() == 1
-            && lineage
-                .sources
-                .iter()
-                .all(|source| source.key == name.key() && (bytes == 0 || source.bytes == bytes))
-    }
-
-    async fn checksum_agrees(
-        &self,
-        key: &str,
-        sha256: &str,
-        verdict: &str,
-    ) -> Result<bool, PlanError> {
-        let text = self
-            .source
-            .small(&format!("{key}{SIDECAR_SUFFIX}"), LARGEST_SIDECAR)
-            .await?;
-        let Some(text) = text else {
-            return Ok(verdict == "no_sidecar");
-        };
-        // A sidecar that cannot be read is a matter for the worker, which says what is wrong with it.
-        let Ok(checksum) = parse_sidecar(key, &text) else {
-            return Ok(false);
-        };
-        let agrees = hex(&checksum) == sha256;
-        Ok(if verdict == "ok" {
-            agrees
-        } else {
-            verdict == "stale_sidecar" && !agrees
+            Ok(holdings)
         })
+        .await
     }
+}
+
+/// Whether a done task's files are there, as they were published, and of the archive as it is listed.
+///
+/// Codec and settings are those of the queue, which are compared before.
+fn is_current(known: Option<&TaskRecord>, bytes: u64, held: Option<&[u64]>) -> bool {
+    let summary = known.and_then(|known| known.summary.as_deref());
+    let Some(receipt) = summary.and_then(|text| text.parse::<Receipt>().ok()) else {
+        return false;
+    };
+    (bytes == 0 || receipt.bytes == bytes) && held == Some(&*receipt.files)
 }
 
 fn days_since_epoch(name: &ArchiveName) -> i64 {

@@ -46,4 +46,7 @@ pub enum PlanError {
     /// The output failed.
     #[error(transparent)]
     Lake(#[from] LakeError),
+    /// A thread of the planner failed.
+    #[error("a thread of the planner failed: {0}")]
+    Thread(String),
 }

@@ -6,12 +6,16 @@
 //!
 //! A [`Coordinator`] plans, returns expired leases and keeps a [`QueueView`], which the API and the gauges show.
 
+mod adoption;
 mod api;
+mod catalogue;
 mod coordinator;
 mod enqueuer;
 mod error;
+mod in_step;
 mod loss;
 mod metrics;
+mod patience;
 mod planner;
 mod priority;
 mod probe;
@@ -21,9 +25,11 @@ mod survey;
 mod view;
 
 pub use api::api;
+pub use catalogue::{Catalogue, Rebuilt};
 pub use coordinator::{Coordinator, Select};
 pub use enqueuer::{Enqueuer, Planned};
 pub use error::PlanError;
+pub use in_step::in_step;
 pub use metrics::QueueGauges;
 pub use planner::{Chosen, Listed, choose, days_to_list};
 pub use priority::PRIORITY_SYMBOLS;

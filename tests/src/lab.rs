@@ -2,15 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{Finished, Mirror, Running, Tapemill};
-
-/// Longer than anything a test waits for; only a broken test gets here.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An archive and one output folder.
 pub struct Lab {
@@ -106,16 +103,6 @@ impl Lab {
     pub fn totals(&self) -> Value {
         let status = self.command(&["status", "--json"]).run();
         status.expect(0).json_lines()[0]["totals"].clone()
-    }
-}
-
-/// Waits until something holds, which a test must be sure of.
-#[track_caller]
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < PATIENCE, "waited in vain for: {what}");
-        thread::sleep(Duration::from_millis(2));
     }
 }
 

@@ -13,9 +13,13 @@ mod watched;
 pub use command::{Finished, Running, Tapemill};
 pub use dice::Dice;
 pub use judge::{Judged, contents, judge};
-pub use lab::{Lab, until};
+pub use lab::Lab;
 pub use mirror::{Mirror, trades_of};
-pub use outputs::{hashes, parts};
+pub use outputs::{hashes, object_hashes, parts};
 pub use python::{Python, golden_folder, reference_folder};
 pub use real::real_data;
+pub use tapemill_test_servers::{
+    Aof, Certificates, Cut, Keep, Port, Process, Proxy, Redis, RedisCluster, RedisOptions,
+    RedisSentinel, S3, Way, until,
+};
 pub use watched::{Reply, Watched, promtool};

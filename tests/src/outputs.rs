@@ -6,7 +6,9 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-/// The SHA-256 of every published table, by its path in the output.
+use crate::S3;
+
+/// The SHA-256 of every published table, by its path in the output. The catalogue is none: it also tells of tasks.
 pub fn hashes(output: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     walk(output, &mut |path| {
@@ -19,14 +21,29 @@ pub fn hashes(output: &Path) -> BTreeMap<String, String> {
                 .expect("below the output")
                 .display()
                 .to_string();
-            let digest = Sha256::digest(fs::read(path).expect("a published file can be read"));
+            if name.starts_with("_catalogue/") {
+                return;
+            }
             found.insert(
                 name,
-                digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+                sha256(&fs::read(path).expect("a published file can be read")),
             );
         }
     });
     found
+}
+
+/// As [`hashes`], of an output in a bucket: every object below `prefix` that is a table, by its key without the prefix.
+pub fn object_hashes(store: &S3, prefix: &str) -> BTreeMap<String, String> {
+    let folder = format!("{}/", prefix.trim_end_matches('/'));
+    let tables = store.keys(&folder).into_iter();
+    tables
+        .filter(|key| key.ends_with(".parquet") && !key[folder.len()..].starts_with("_catalogue/"))
+        .map(|key| {
+            let object = store.get(&key).expect("a listed object is there");
+            (key[folder.len()..].to_owned(), sha256(&object))
+        })
+        .collect()
 }
 
 /// Unfinished files that lie about.
@@ -43,6 +60,11 @@ pub fn parts(output: &Path) -> Vec<String> {
         }
     });
     found
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn walk(folder: &Path, file: &mut impl FnMut(&Path)) {

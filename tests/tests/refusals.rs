@@ -73,8 +73,9 @@ fn sources_and_outputs_that_cannot_be_are_refused() {
         (["--source", "no-such-folder"], "no such folder"),
         (["--source", "ftp://example.org"], "ftp://example.org"),
         (["--source", "http://"], "cannot be a source"),
+        (["--output", "s3://bucket/x"], "name the queue with --queue"),
         (
-            ["--output", "s3://bucket/x"],
+            ["--output", "gs://bucket/x"],
             "not a folder of this machine",
         ),
         (["--config", "no-such.toml"], "no-such.toml"),

@@ -85,46 +85,6 @@ fn a_server_that_asks_to_wait_is_not_asked_again_meanwhile() {
 }
 
 #[test]
-fn a_wait_that_one_process_was_told_holds_the_others_in_the_middle_of_their_archives() {
-    let lab = Lab::new(BINARY);
-    for symbol in ["AAAUSDT", "BBBUSDT"] {
-        lab.mirror.trades(symbol, "2024-01", 20_000);
-    }
-    // BBB comes in crumbs, a request each; AAA is refused once.
-    let crumbs = Faults::one("**BBBUSDT**.zip", cut(3), When::Always);
-    lab.mirror
-        .set_faults(crumbs.and("**AAAUSDT**.zip", status(429, Some(8)), When::First(1)));
-    let asked = |symbol: &str| {
-        let zips = lab.mirror.zips_asked_for();
-        zips.iter().filter(|path| path.contains(symbol)).count()
-    };
-    let work_on = |symbol: &str| {
-        let words = ["plan", "--symbols", symbol, "--data", "aggTrades"];
-        lab.from_source(&words).run().expect(0);
-        let words = ["worker", "--exit-when-drained", "--workers", "1"];
-        let worker = lab.from_source(&words).spawn();
-        until("the archive is asked for", || asked(symbol) > 0);
-        worker
-    };
-
-    let workers = [work_on("BBBUSDT"), work_on("AAAUSDT")];
-    // Half a second until the other process hears of it, and as much for a request under way.
-    std::thread::sleep(std::time::Duration::from_millis(1500));
-    let before = asked("BBBUSDT");
-    std::thread::sleep(std::time::Duration::from_millis(2500));
-
-    assert_eq!(
-        asked("BBBUSDT"),
-        before,
-        "requests while the archive asked for none"
-    );
-    lab.mirror.set_faults(Faults::none());
-    for worker in workers {
-        worker.wait().expect(0);
-    }
-}
-
-#[test]
 fn a_server_without_ranges_is_read_from_the_beginning_again() {
     let lab = lab();
     let expected = lab.undisturbed();

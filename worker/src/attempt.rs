@@ -221,19 +221,18 @@ impl Workshop {
         };
         let stages = self.stages.clone();
         let milled = accepted.milled;
-        let tables = tokio::task::spawn_blocking(move || {
+        let tables = on_a_thread(move || {
             let started = Instant::now();
             let staged = milled.write(&footer);
             stages.add(Stage::Write, started.elapsed());
             staged
         })
-        .await
-        .map_err(|error| AttemptError::Thread(error.to_string()))??;
+        .await?;
         if cancel.is_cancelled() {
             return Err(AttemptError::Cancelled);
         }
         let kept = match keeper {
-            Some(keeper) => keeper.stage(accepted.checksum.as_ref())?,
+            Some(keeper) => on_a_thread(move || keeper.stage(accepted.checksum.as_ref())).await?,
             None => Vec::new(),
         };
         Ok(Prepared {
@@ -272,6 +271,11 @@ impl Workshop {
                 Ok(_) | Err(_) => {}
             }
         }
+        if self.output.lake.folder().is_none()
+            && self.is_in_bucket(key, planned_bytes, cancel).await?
+        {
+            return Ok(None);
+        }
         let mut keeper = Some(Keeper::open(&self.output.lake, key)?);
         let checked = self
             .read_and_judge(
@@ -282,14 +286,27 @@ impl Workshop {
                 cancel,
             )
             .await?;
-        for staged in keeper
-            .map(|keeper| keeper.stage(checked.checksum.as_ref()))
-            .transpose()?
-            .unwrap_or_default()
-        {
-            staged.publish()?;
+        if let Some(keeper) = keeper {
+            on_a_thread(move || {
+                let staged = keeper.stage(checked.checksum.as_ref())?;
+                staged
+                    .into_iter()
+                    .try_for_each(|staged| staged.publish().map(drop))
+            })
+            .await?;
         }
         Ok(Some(checked.verdict))
+    }
+
+    async fn is_in_bucket(
+        &self,
+        key: &str,
+        bytes: u64,
+        cancel: &CancellationToken,
+    ) -> Result<bool, AttemptError> {
+        let checksum = self.sidecar(key, cancel).await?;
+        let (lake, key) = (self.output.lake.clone(), key.to_owned());
+        on_a_thread(move || Keeper::is_in_bucket(&lake, &key, bytes, checksum.as_ref())).await
     }
 
     async fn read_and_judge(
@@ -413,6 +430,16 @@ impl Workshop {
             text = self.source.small(&path, LARGEST_SIDECAR) => text?,
         };
         Ok(text.map(|text| parse_sidecar(key, &text)).transpose()?)
+    }
+}
+
+/// Works on the output where waiting for a disk or a store is allowed.
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LakeError> + Send + 'static,
+) -> Result<T, AttemptError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done?),
+        Err(error) => Err(AttemptError::Thread(error.to_string())),
     }
 }
 

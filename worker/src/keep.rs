@@ -12,8 +12,9 @@ use crate::reading::Keep;
 pub(crate) struct Keeper {
     lake: Lake,
     key: String,
-    /// Which version of the archive the part holds; without it a part is of no use to a later process.
-    version: PathBuf,
+    /// The file that tells which version of the archive the part holds; without it a part is of no use to a later
+    /// process. A bucket keeps no parts.
+    version: Option<PathBuf>,
     part: Option<Part>,
     fresh: bool,
 }
@@ -25,7 +26,7 @@ impl Keeper {
         let part = Part::resume(lake, &place)?;
         let version = lake
             .locate(&place)
-            .with_file_name(format!("{}{PART_VERSION_SUFFIX}", place.file_name()));
+            .map(|file| file.with_file_name(format!("{}{PART_VERSION_SUFFIX}", place.file_name())));
         Ok(Self {
             lake: lake.clone(),
             key: key.to_owned(),
@@ -41,10 +42,9 @@ impl Keeper {
             return (Resume::default(), None);
         };
         // Only what another process left is resumed: a second reading is made to see all bytes again.
-        let validator = if self.fresh {
-            read_version(&self.version)
-        } else {
-            None
+        let validator = match &self.version {
+            Some(version) if self.fresh => read_version(version),
+            _ => None,
         };
         self.fresh = false;
         let held = if validator.is_some() { part.bytes() } else { 0 };
@@ -52,7 +52,10 @@ impl Keeper {
         let keep = Keep {
             part,
             held,
-            on_version: Box::new(move |validator| write_version(&version, validator)),
+            on_version: Box::new(move |validator| match &version {
+                Some(version) => write_version(version, validator),
+                None => Ok(()),
+            }),
         };
         (
             Resume {
@@ -72,10 +75,8 @@ impl Keeper {
     pub fn stage(self, checksum: Option<&Sha256Digest>) -> Result<Vec<Staged>, LakeError> {
         let mut staged = Vec::new();
         if let Some(checksum) = checksum {
-            let name = self.key.rsplit('/').next().unwrap_or(&self.key);
-            let place = LakePath::raw(&format!("{}{SIDECAR_SUFFIX}", self.key))?;
-            let mut sidecar = Part::create(&self.lake, &place)?;
-            sidecar.append(format!("{}  {name}\n", hex(checksum)).as_bytes())?;
+            let mut sidecar = Part::create(&self.lake, &sidecar_place(&self.key)?)?;
+            sidecar.append(sidecar_text(&self.key, checksum).as_bytes())?;
             staged.push(sidecar.stage()?);
         }
         if let Some(part) = self.part {
@@ -83,16 +84,50 @@ impl Keeper {
             staged.push(part.stage()?);
         }
         // The version file is only needed beside a part; a leftover is swept by `cleanup`.
-        let _ = fs::remove_file(&self.version);
+        if let Some(version) = &self.version {
+            let _ = fs::remove_file(version);
+        }
         Ok(staged)
     }
 
-    /// Where the archive lies when it is there in full, with this size.
+    /// Where the archive lies on this machine when it is there in full, with this size.
     pub fn kept(lake: &Lake, key: &str, bytes: u64) -> Result<Option<PathBuf>, LakeError> {
         let place = LakePath::raw(key)?;
+        let Some(file) = lake.locate(&place) else {
+            return Ok(None);
+        };
         let there = bytes > 0 && lake.size(&place)? == Some(bytes);
-        Ok(there.then(|| lake.locate(&place)))
+        Ok(there.then_some(file))
     }
+
+    /// Whether a bucket has the archive with this size and this checksum beside it. It was checked when it was put
+    /// there, and is not brought back to be read again.
+    pub fn is_in_bucket(
+        lake: &Lake,
+        key: &str,
+        bytes: u64,
+        checksum: Option<&Sha256Digest>,
+    ) -> Result<bool, LakeError> {
+        if bytes == 0 || lake.size(&LakePath::raw(key)?)? != Some(bytes) {
+            return Ok(false);
+        }
+        let kept = match lake.read(&sidecar_place(key)?) {
+            Ok(text) => Some(text),
+            Err(error) if error.is_absent() => None,
+            Err(error) => return Err(error),
+        };
+        let expected = checksum.map(|checksum| sidecar_text(key, checksum));
+        Ok(kept.as_deref() == expected.as_deref().map(str::as_bytes))
+    }
+}
+
+fn sidecar_place(key: &str) -> Result<LakePath, LakeError> {
+    LakePath::raw(&format!("{key}{SIDECAR_SUFFIX}"))
+}
+
+fn sidecar_text(key: &str, checksum: &Sha256Digest) -> String {
+    let name = key.rsplit('/').next().unwrap_or(key);
+    format!("{}  {name}\n", hex(checksum))
 }
 
 /// Two lines: entity tag and date, either may be empty.

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
-use tapemill_lake::{CODEC, LakeError, Published};
+use tapemill_lake::{LakeError, Output, Receipt};
 use tapemill_market::ArchiveName;
 use tapemill_queue::{
     Claim, Completion, Failure, Lease, Outcome, Queue, QueueError, Retry, TaskState,
@@ -23,7 +22,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// The longest wait between two tries of a call that ends a task.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long handing a task back is tried: its lease runs out all the same.
+/// How long handing a task back is tried.
 const HAND_BACK: Duration = Duration::from_secs(10);
 
 /// How a claimed task ended for this process.
@@ -43,11 +42,7 @@ pub(crate) enum Ending {
     Lost,
     /// The output is full or read-only: the task was handed back, and every other would fail alike.
     Disk(LakeError),
-    /// The output takes nothing now: the task was handed back, and every other would fail alike until that heals.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "a folder of this machine has no outages")
-    )]
+    /// The store takes nothing now: the task was handed back, and every other has to wait as well.
     Outage(LakeError),
 }
 
@@ -83,11 +78,12 @@ impl Task<'_> {
             Ok(prepared) => self.publish(&name, prepared).await,
             Err(AttemptError::Missing(key)) => {
                 tracing::info!(%key, "the archive has no such file");
-                self.completed(Outcome::Missing, "{}".to_owned(), 0, 0)
-                    .await
+                self.completed(Outcome::Missing, String::new(), 0, 0).await
             }
-            Err(AttemptError::Cancelled) => self.released(None).await,
-            Err(AttemptError::Lake(error)) if error.is_disk() => self.released(Some(error)).await,
+            Err(AttemptError::Cancelled) => self.released().await,
+            Err(AttemptError::Lake(error)) if error.is_disk() || error.is_outage() => {
+                self.handed_back(error).await
+            }
             Err(error @ AttemptError::Corrupt { .. }) => {
                 self.failed(error.reason(), &error.to_string(), Retry::Final)
                     .await
@@ -103,56 +99,48 @@ impl Task<'_> {
     async fn publish(&self, name: &ArchiveName, prepared: Prepared) -> Result<Ending, QueueError> {
         match self.patiently(|| self.queue.confirm(self.lease())).await {
             Ok(()) => {}
-            Err(QueueError::LeaseLost { .. }) => return Ok(self.lost()),
-            Err(error) => return Err(error),
-        }
-        let Prepared {
-            tables,
-            kept,
-            origin,
-            verdict,
-        } = prepared;
-        let published: Result<Vec<Published>, LakeError> = (|| {
-            kept.into_iter()
-                .try_for_each(|kept| kept.publish().map(drop))?;
-            let published = tables
-                .into_iter()
-                .map(|table| table.publish())
-                .collect::<Result<_, _>>()?;
-            self.workshop.output.remove_days_of(name)?;
-            Ok(published)
-        })();
-        let published = match published {
-            Ok(published) => published,
-            Err(error) if error.is_disk() => return self.released(Some(error)).await,
             Err(error) => {
+                discard(prepared).await;
+                return match error {
+                    QueueError::LeaseLost { .. } => Ok(self.lost()),
+                    error => Err(error),
+                };
+            }
+        }
+        let (origin, verdict) = (prepared.origin.clone(), prepared.verdict);
+        let (output, month) = (self.workshop.output.clone(), name.clone());
+        let published = tokio::task::spawn_blocking(move || show(prepared, &output, &month)).await;
+        let files = match published {
+            Ok(Ok(files)) => files,
+            Ok(Err(error)) if error.is_disk() || error.is_outage() => {
+                return self.handed_back(error).await;
+            }
+            Ok(Err(error)) => {
                 return self
                     .failed("output", &error.to_string(), Retry::After(self.wait()))
                     .await;
             }
+            Err(error) => {
+                return self
+                    .failed("internal", &error.to_string(), Retry::After(self.wait()))
+                    .await;
+            }
         };
-        self.metrics
-            .published(published.iter().map(|file| file.bytes).sum());
+        self.metrics.published(files.iter().sum());
         if verdict.as_str() == "stale_sidecar" {
             tracing::warn!(key = %origin.key, "the checksum file does not fit, but the same bytes came twice and the ZIP is sound: published"
             );
         }
-        let files: Vec<_> = published
-            .iter()
-            .map(|file| json!({"path": file.path.as_str(), "bytes": file.bytes}))
-            .collect();
-        let summary = json!({
-            "codec": CODEC,
-            "settings": self.workshop.output.settings_of(name.data),
-            "sha256": origin.sha256,
-            "bytes": origin.bytes,
-            "rows": origin.rows,
-            "verdict": verdict.as_str(),
-            "files": files,
-        });
+        let receipt = Receipt {
+            verdict: verdict.as_str().to_owned(),
+            bytes: origin.bytes,
+            rows: origin.rows,
+            sha256: Receipt::digest(&origin.sha256).expect("a digest was written as digits"),
+            files,
+        };
         self.completed(
             Outcome::Done,
-            summary.to_string(),
+            receipt.to_string(),
             origin.rows,
             origin.bytes,
         )
@@ -212,19 +200,32 @@ impl Task<'_> {
         }
     }
 
-    async fn released(&self, disk: Option<LakeError>) -> Result<Ending, QueueError> {
-        let released = self
-            .outage()
-            .outlast(tokio::time::sleep(HAND_BACK), QueueError::retryable, || {
+    /// Hands the task back; not for as long as other calls, since its lease runs out all the same.
+    async fn release(&self) -> Result<(), QueueError> {
+        let enough = tokio::time::sleep(HAND_BACK);
+        self.outage()
+            .outlast(enough, QueueError::retryable, || {
                 self.queue.release(self.lease())
             })
-            .await;
-        match (disk, released) {
-            (Some(disk), _) => Ok(Ending::Disk(disk)),
-            (None, Ok(())) => Ok(Ending::Released),
-            (None, Err(QueueError::LeaseLost { .. })) => Ok(self.lost()),
-            (None, Err(error)) => Err(error),
+            .await
+    }
+
+    async fn released(&self) -> Result<Ending, QueueError> {
+        match self.release().await {
+            Ok(()) => Ok(Ending::Released),
+            Err(QueueError::LeaseLost { .. }) => Ok(self.lost()),
+            Err(error) => Err(error),
         }
+    }
+
+    /// Releases the task because of the output. That is what counts, whatever the queue answers.
+    async fn handed_back(&self, error: LakeError) -> Result<Ending, QueueError> {
+        let _ = self.release().await;
+        Ok(if error.is_disk() {
+            Ending::Disk(error)
+        } else {
+            Ending::Outage(error)
+        })
     }
 
     /// Another attempt holds the task, or it was cancelled. What may have been published under the same name has the
@@ -258,4 +259,22 @@ impl Task<'_> {
     fn outage(&self) -> Outage {
         self.outages.caller().waiting_at_most(LONGEST_PAUSE)
     }
+}
+
+/// Shows what was prepared, the kept archive first, and removes what it replaces. Returns the sizes of the tables.
+fn show(prepared: Prepared, output: &Output, name: &ArchiveName) -> Result<Vec<u64>, LakeError> {
+    for kept in prepared.kept {
+        kept.publish()?;
+    }
+    let tables = prepared.tables.into_iter();
+    let sizes = tables
+        .map(|table| table.publish().map(|published| published.bytes))
+        .collect::<Result<_, _>>()?;
+    output.remove_days_of(name)?;
+    Ok(sizes)
+}
+
+/// Removing what is hidden may wait for the store.
+async fn discard(prepared: Prepared) {
+    let _ = tokio::task::spawn_blocking(move || drop(prepared)).await;
 }

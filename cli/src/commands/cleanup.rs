@@ -38,5 +38,8 @@ pub fn run(args: CleanupArgs, as_json: bool) -> Result<u8, Failure> {
         format::plural(removed.len() as u64, "item"),
         format::bytes(bytes)
     );
+    if lake.folder().is_none() {
+        eprintln!("{}", cleanup::UPLOADS_HINT);
+    }
     Ok(tapemill_runtime::exit::DONE)
 }

@@ -10,7 +10,6 @@ use crate::args::CoordinatorArgs;
 use crate::context;
 use crate::failure::Failure;
 use crate::progress::Terminal;
-use crate::queue_name;
 use crate::serving::Serving;
 
 /// Where it listens unless told otherwise.
@@ -23,16 +22,13 @@ pub async fn run(
     shutdown: &Shutdown,
 ) -> Result<u8, Failure> {
     context::selection(&args.selection)?;
-    let source = context::source(&args.source, &Arc::new(Brake::new()))?;
+    let brake = Arc::new(Brake::new());
+    let source = context::source(&args.source, &brake)?;
     let output = context::output(&args.output, &args.shape)?;
-    let url = context::queue_url(&args.queue, &args.output);
+    let label = context::queue_label(&args.queue, &args.output)?;
     let mut serving = Serving::new(shutdown);
-    let view = QueueView::new(url.clone());
-    let gauges = QueueGauges::register(
-        serving.metrics.registry(),
-        view.clone(),
-        queue_name::label(&url),
-    );
+    let view = QueueView::new(context::shown_queue(&args.queue, &args.output)?);
+    let gauges = QueueGauges::register(serving.metrics.registry(), view.clone(), label);
     let gauges = gauges.map_err(Failure::failed)?;
     serving.metrics = serving.metrics.before_each_scrape(move || gauges.read());
     // It mills nothing, and asks the archive: every process tells the same.
@@ -42,7 +38,7 @@ pub async fn run(
     let server = serving.serve(Some(listen), more, terminal).await?;
 
     let opened = serving
-        .once_it_answers(async || context::queue(&args.queue, &args.output))
+        .once_it_answers(async || context::queue(&args.queue, &args.output).await)
         .await?;
     let ended = match opened {
         None => Ok(()),
@@ -59,6 +55,7 @@ pub async fn run(
                     })
                 }),
                 source,
+                brake,
                 asking: context::asking(&args.asking),
                 output,
                 replan: args.replan.replan,

@@ -40,7 +40,7 @@ pub async fn run(
 ) -> Result<u8, Failure> {
     let selection = context::selection(&args.selection)?;
     let brake = Arc::new(Brake::new());
-    let source = context::source(&args.source, &brake)?;
+    let source = context::capped_source(&args.source, &brake, args.max_bytes_per_second)?;
     let lake = context::lake(&args.output)?;
     let found = survey(&source, &selection, context::asking(&args.asking)).await?;
     let output = Output {

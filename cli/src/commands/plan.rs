@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tapemill_archive::Brake;
-use tapemill_coordinator::{Enqueuer, Survey, survey};
+use tapemill_coordinator::{Enqueuer, Survey, in_step, survey};
 use tapemill_runtime::exit;
 
 use crate::args::PlanArgs;
@@ -15,26 +15,29 @@ use crate::format;
 /// Lists the archive and enqueues one task per file; or only prints what there is.
 pub async fn run(args: PlanArgs, as_json: bool) -> Result<u8, Failure> {
     let selection = context::selection(&args.selection)?;
-    let source = context::source(&args.source, &Arc::new(Brake::new()))?;
+    let brake = Arc::new(Brake::new());
+    let source = context::source(&args.source, &brake)?;
     let output = context::output(&args.output, &args.shape)?;
-    // A queue that cannot be opened should not cost the time of a listing.
-    let queue = if args.dry_run {
-        None
-    } else {
-        Some(context::queue(&args.queue, &args.output)?)
-    };
-    let found = survey(&source, &selection, context::asking(&args.asking)).await?;
-    let Some(queue) = queue else {
-        print_survey(&found, as_json);
+    let surveying = survey(&source, &selection, context::asking(&args.asking));
+    if args.dry_run {
+        print_survey(&surveying.await?, as_json);
         return Ok(exit::DONE);
+    }
+    // A queue that cannot be opened should not cost the time of a listing.
+    let queue = context::queue(&args.queue, &args.output).await?;
+    let planning = async {
+        let found = surveying.await?;
+        let enqueuer = Enqueuer {
+            queue: queue.clone(),
+            source: source.clone(),
+            output: output.clone(),
+            force: args.force,
+        };
+        let planned = enqueuer.enqueue(&selection, &found).await?;
+        Ok::<_, Failure>((found, planned))
     };
-    let enqueuer = Enqueuer {
-        queue,
-        source,
-        output,
-        force: args.force,
-    };
-    let planned = enqueuer.enqueue(&selection, &found).await?;
+    let (found, planned) = in_step(&*queue, &brake, planning).await?;
+    context::catalogue(&*queue, &output, &selection, &planned).await;
     let (tasks, enqueued) = (planned.tasks.len() as u64, planned.enqueued);
     if as_json {
         println!(

@@ -1,6 +1,9 @@
 //! `queue pause`, `resume`, `list`, `delete`, `prune`.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
+use tapemill_queue::Stats;
 use tapemill_runtime::exit;
 
 use crate::args::{QueueCommand, QueueOnlyArgs};
@@ -15,13 +18,13 @@ pub async fn run(command: QueueCommand, as_json: bool) -> Result<u8, Failure> {
         QueueCommand::Resume(args) => pause(&args, false, as_json).await,
         QueueCommand::List(args) => list(&args, as_json).await,
         QueueCommand::Delete(args) => {
-            let url = context::queue_url(&args.queue.queue, &args.queue.output);
+            let url = context::shown_queue(&args.queue.queue, &args.queue.output)?;
             if !args.yes {
                 return Err(Failure::usage(format!(
                     "this forgets every task of {url}; say --yes if that is meant"
                 )));
             }
-            let queue = context::existing_queue(&args.queue.queue, &args.queue.output)?;
+            let queue = context::existing_queue(&args.queue.queue, &args.queue.output).await?;
             queue.clear().await?;
             say(
                 as_json,
@@ -31,7 +34,7 @@ pub async fn run(command: QueueCommand, as_json: bool) -> Result<u8, Failure> {
             Ok(exit::DONE)
         }
         QueueCommand::Prune(args) => {
-            let queue = context::existing_queue(&args.queue.queue, &args.queue.output)?;
+            let queue = context::existing_queue(&args.queue.queue, &args.queue.output).await?;
             let pruned = queue.prune(args.older_than).await?;
             say(
                 as_json,
@@ -44,7 +47,8 @@ pub async fn run(command: QueueCommand, as_json: bool) -> Result<u8, Failure> {
 }
 
 async fn pause(args: &QueueOnlyArgs, paused: bool, as_json: bool) -> Result<u8, Failure> {
-    context::existing_queue(&args.queue, &args.output)?
+    context::existing_queue(&args.queue, &args.output)
+        .await?
         .pause(paused)
         .await?;
     say(
@@ -55,15 +59,24 @@ async fn pause(args: &QueueOnlyArgs, paused: bool, as_json: bool) -> Result<u8, 
     Ok(exit::DONE)
 }
 
+/// The queue named, or every queue of the server when none is.
 async fn list(args: &QueueOnlyArgs, as_json: bool) -> Result<u8, Failure> {
-    let queue = context::existing_queue(&args.queue, &args.output)?;
-    let url = context::queue_url(&args.queue, &args.output);
-    let stats = queue.stats().await?;
-    let settings = queue.settings().await?.unwrap_or_default();
+    let urls = tapemill_queue::queues(&context::queue_url(&args.queue, &args.output)?).await?;
+    for url in urls {
+        let queue = tapemill_queue::open_existing(&url, context::budgets(&args.queue)).await?;
+        let stats = queue.stats().await?;
+        let settings = queue.settings().await?.unwrap_or_default();
+        list_one(&tapemill_queue::shown(&url)?, &stats, &settings, as_json);
+    }
+    Ok(exit::DONE)
+}
+
+fn list_one(url: &str, stats: &Stats, settings: &BTreeMap<String, String>, as_json: bool) {
     let [pending, leased, done, missing, dead] = stats.totals().map(|count| count.tasks);
     let value = json!({
         "queue": url, "paused": stats.paused, "pending": pending, "leased": leased, "done": done,
-        "missing": missing, "dead": dead, "completions": stats.completions, "bytes": stats.store_bytes, "settings": settings,
+        "missing": missing, "dead": dead, "completions": stats.completions, "bytes": stats.store_bytes,
+        "settings": settings,
     });
     let settings: Vec<String> = settings
         .iter()
@@ -76,7 +89,6 @@ async fn list(args: &QueueOnlyArgs, as_json: bool) -> Result<u8, Failure> {
         settings.join(" ")
     );
     say(as_json, value, &text);
-    Ok(exit::DONE)
 }
 
 fn say(as_json: bool, value: serde_json::Value, text: &str) {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde_json::json;
 use tapemill_archive::Brake;
-use tapemill_coordinator::{Enqueuer, Planned, survey};
+use tapemill_coordinator::{Enqueuer, Planned, Selection, in_step, survey};
 use tapemill_market::ArchiveName;
 use tapemill_queue::{Queue, QueueError, TaskId, TaskRecord, TaskState, WorkerId};
 use tapemill_runtime::{Router, Shutdown, Stage, Stages, exit};
@@ -35,7 +35,7 @@ pub async fn run(
     let started = Instant::now();
     context::selection(&args.selection)?;
     let brake = Arc::new(Brake::new());
-    let source = context::source(&args.source, &brake)?;
+    let source = context::capped_source(&args.source, &brake, args.work.max_bytes_per_second)?;
     let output = context::output(&args.output, &args.shape)?;
     let workshop = context::workshop(source, brake, output, args.work.keep_zip);
     let serving = Serving::new(shutdown);
@@ -43,7 +43,7 @@ pub async fn run(
     let listen = args.listen.listen.as_deref();
     let server = serving.serve(listen, Router::new(), terminal).await?;
     let job = Job {
-        queue: serving.measured(context::queue(&args.queue, &args.output)?),
+        queue: serving.measured(context::queue(&args.queue, &args.output).await?),
         id: context::worker_id(&args.work),
         board: Arc::new(Board::default()),
         args,
@@ -88,21 +88,29 @@ impl Job {
         shutdown: &Shutdown,
     ) -> Result<Option<(Ended, Stopped)>, Failure> {
         // Also while listing: nothing is held yet that would have to be handed back.
-        let mut planned = tokio::select! {
+        let mut plan = tokio::select! {
             biased;
             () = shutdown.draining().cancelled() => return Ok(None),
-            planned = self.plan(self.args.force, terminal) => planned?,
+            planned = self.plan_in_step(self.args.force, terminal) => planned?,
         };
         loop {
-            let stopped = self.work(&planned.todo, terminal, shutdown).await?;
+            let stopped = self.work(&plan.todo, terminal, shutdown).await?;
             let ended = self
                 .serving
-                .once_it_answers(async || Ok(Ended::of(&*self.queue, &planned.tasks).await?))
+                .once_it_answers(async || Ok(Ended::of(&*self.queue, &plan.planned.tasks).await?))
                 .await?;
             let Some(ended) = ended else {
                 return Ok(None);
             };
-            if stopped == Stopped::Drained || ended.vanished == 0 {
+            if stopped == Stopped::Drained {
+                return Ok(Some((ended, stopped)));
+            }
+            if ended.vanished == 0 {
+                let output = &self.workshop.output;
+                let Plan {
+                    selection, planned, ..
+                } = &plan;
+                context::catalogue(&*self.queue, output, selection, planned).await;
                 return Ok(Some((ended, stopped)));
             }
             tracing::warn!(
@@ -111,13 +119,18 @@ impl Job {
             );
             let again = self
                 .serving
-                .once_it_answers(async || self.plan(false, terminal).await)
+                .once_it_answers(async || self.plan_in_step(false, terminal).await)
                 .await?;
             match again {
-                Some(again) => planned = again,
+                Some(again) => plan = again,
                 None => return Ok(Some((ended, Stopped::Drained))),
             }
         }
+    }
+
+    async fn plan_in_step(&self, force: bool, terminal: &Terminal) -> Result<Plan, Failure> {
+        let planning = self.plan(force, terminal);
+        in_step(&*self.queue, &self.workshop.brake, planning).await
     }
 
     async fn plan(&self, force: bool, terminal: &Terminal) -> Result<Plan, Failure> {
@@ -141,7 +154,8 @@ impl Job {
             format::plural(found.holes.len() as u64, "hole"),
         ));
         Ok(Plan {
-            tasks: planned.tasks,
+            selection,
+            planned,
             todo,
         })
     }
@@ -184,9 +198,10 @@ impl Job {
     }
 }
 
-/// The tasks of the selection, and those that are not finished.
+/// The selection, its tasks, and those that are not finished.
 struct Plan {
-    tasks: Vec<TaskId>,
+    selection: Selection,
+    planned: Planned,
     todo: Todo,
 }
 

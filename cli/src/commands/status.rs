@@ -13,8 +13,8 @@ use crate::format;
 
 /// Counts, rate, ETA and workers.
 pub async fn run(args: StatusArgs, as_json: bool) -> Result<u8, Failure> {
-    let queue = context::existing_queue(&args.queue, &args.output)?;
-    let url = context::queue_url(&args.queue, &args.output);
+    let queue = context::existing_queue(&args.queue, &args.output).await?;
+    let url = context::shown_queue(&args.queue, &args.output)?;
     let (stats, workers) = (queue.stats().await?, queue.workers().await?);
     if as_json {
         println!("{}", status_value(&url, &stats, &workers));

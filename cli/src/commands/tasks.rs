@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 use tapemill_coordinator::task_value;
+use tapemill_lake::{Layout, Receipt, TablePath};
+use tapemill_market::ArchiveName;
 use tapemill_queue::{Queue, TaskFilter, TaskId, TaskRecord};
 use tapemill_runtime::exit;
 
@@ -29,7 +31,9 @@ async fn list(args: &TasksArgs, as_json: bool, with_history: bool) -> Result<u8,
             "tasks show needs an ID, or a filter such as --state dead",
         ));
     }
-    let queue = context::existing_queue(&args.queue, &args.output)?;
+    let queue = context::existing_queue(&args.queue, &args.output).await?;
+    let settings = queue.settings().await?.unwrap_or_default();
+    let layout = settings.get("layout").and_then(|name| name.parse().ok());
     let mut left = args.limit.unwrap_or(usize::MAX);
     let mut tasks = Tasks::new(args);
     while left > 0
@@ -38,7 +42,7 @@ async fn list(args: &TasksArgs, as_json: bool, with_history: bool) -> Result<u8,
         for task in page.into_iter().take(left) {
             left -= 1;
             if as_json {
-                println!("{}", as_value(&task, with_history));
+                println!("{}", as_value(&task, with_history, layout));
             } else if with_history {
                 print!("{}", as_story(&task));
             } else {
@@ -55,7 +59,7 @@ async fn change(args: &TasksArgs, as_json: bool, done: &str) -> Result<u8, Failu
             "name tasks by ID, or by a filter such as --state dead",
         ));
     }
-    let queue = context::existing_queue(&args.queue, &args.output)?;
+    let queue = context::existing_queue(&args.queue, &args.output).await?;
     let mut tasks = Tasks::new(args);
     let mut left = args.limit.unwrap_or(usize::MAX);
     let mut changed = 0;
@@ -148,7 +152,7 @@ impl<'a> Tasks<'a> {
 }
 
 /// One object a line, as other programs read it.
-fn as_value(task: &TaskRecord, whole: bool) -> Value {
+fn as_value(task: &TaskRecord, whole: bool, layout: Option<Layout>) -> Value {
     let mut value = task_value(task);
     if whole {
         value["dataset"] = json!(task.dataset);
@@ -157,13 +161,40 @@ fn as_value(task: &TaskRecord, whole: bool) -> Value {
         value["bytes"] = json!(task.bytes);
         value["worker"] = json!(task.worker);
         value["not_before"] = json!(task.not_before_ms.map(time));
-        value["summary"] = task
-            .summary
-            .as_deref()
-            .and_then(|text| serde_json::from_str(text).ok())
-            .unwrap_or_default();
+        value["summary"] =
+            receipt(task).map_or(Value::Null, |receipt| summary(task, &receipt, layout));
     }
     value
+}
+
+/// What a finished task brought back.
+fn receipt(task: &TaskRecord) -> Option<Receipt> {
+    task.summary.as_deref()?.parse().ok()
+}
+
+/// A receipt with the paths of its files, which follow from the task's name and the queue's layout.
+fn summary(task: &TaskRecord, receipt: &Receipt, layout: Option<Layout>) -> Value {
+    let paths = layout.map(|layout| paths(task, layout)).unwrap_or_default();
+    let files = receipt.files.iter().enumerate();
+    let files: Vec<Value> = files
+        .map(|(at, bytes)| json!({"path": paths.get(at), "bytes": bytes}))
+        .collect();
+    json!({
+        "verdict": receipt.verdict, "bytes": receipt.bytes, "rows": receipt.rows, "sha256": receipt.sha256_hex(),
+        "files": files,
+    })
+}
+
+fn paths(task: &TaskRecord, layout: Layout) -> Vec<String> {
+    let Ok(name) = ArchiveName::from_task_id(task.id.as_str()) else {
+        return Vec::new();
+    };
+    let period = name.period.to_string();
+    let path = |table: String| {
+        TablePath::new(&table, name.market.as_str(), name.symbol.as_str(), &period)?.path(layout)
+    };
+    let paths = name.data.tables().into_iter().map(path);
+    paths.flatten().map(|path| path.to_string()).collect()
 }
 
 fn as_line(task: &TaskRecord) -> String {
@@ -193,8 +224,14 @@ fn as_story(task: &TaskRecord) -> String {
     if let (Some(reason), message) = (&task.reason, task.message.as_deref().unwrap_or_default()) {
         text.push_str(&format!("  reason      {reason}: {message}\n"));
     }
-    if let Some(summary) = task.summary.as_deref().filter(|summary| summary.len() > 2) {
-        text.push_str(&format!("  summary     {summary}\n"));
+    if let Some(receipt) = receipt(task) {
+        text.push_str(&format!(
+            "  brought     {}, {} rows, {}, sha256 {}\n",
+            receipt.verdict,
+            receipt.rows,
+            format::bytes(receipt.bytes),
+            receipt.sha256_hex()
+        ));
     }
     for attempt in &task.history {
         text.push_str(&format!(

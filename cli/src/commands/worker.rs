@@ -21,7 +21,7 @@ pub async fn run(
     shutdown: &Shutdown,
 ) -> Result<u8, Failure> {
     let brake = Arc::new(Brake::new());
-    let source = context::source(&args.source, &brake)?;
+    let source = context::capped_source(&args.source, &brake, args.work.max_bytes_per_second)?;
     let output = context::output(&args.output, &args.shape)?;
     let settings = output.fixed_settings();
     let workshop = context::workshop(source, brake, output, args.work.keep_zip);
@@ -32,7 +32,7 @@ pub async fn run(
 
     let queue = serving
         .once_it_answers(async || {
-            let queue = serving.measured(context::queue(&args.queue, &args.output)?);
+            let queue = serving.measured(context::queue(&args.queue, &args.output).await?);
             queue.fix_settings(&settings).await?;
             Ok(queue)
         })

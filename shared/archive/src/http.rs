@@ -12,8 +12,8 @@ use reqwest::{
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    ArchiveError, Brake, HttpCounters, HttpOptions, Object, Opened, Query, Retry, RetryPolicy,
-    Source, SymbolOf, Validator,
+    ArchiveError, Bandwidth, Brake, HttpCounters, HttpOptions, Object, Opened, Query, Retry,
+    RetryPolicy, Source, SymbolOf, Validator,
     address::{Address, shown},
     client::{ClientSettings, client},
     listing::{Page, PageError, parse_page},
@@ -45,6 +45,7 @@ pub struct HttpSource {
     listing: Address,
     retry: RetryPolicy,
     brake: Arc<Brake>,
+    bandwidth: Option<Arc<Bandwidth>>,
     counters: Arc<HttpCounters>,
 }
 
@@ -97,6 +98,7 @@ impl HttpSource {
             listing,
             retry: options.retry,
             brake: options.brake,
+            bandwidth: options.bandwidth,
             counters: Arc::default(),
         })
     }
@@ -187,7 +189,7 @@ impl HttpSource {
         let too_slow = |_| ArchiveError::reply(url, "it took more than two minutes");
         let read = async {
             let Answer::Found(response) = self.send(request, url).await? else {
-                return Ok(None);
+                return Ok::<_, Failed>(None);
             };
             let too_large = || ArchiveError::TooLarge {
                 what: url.to_owned(),
@@ -212,7 +214,12 @@ impl HttpSource {
             }
             Ok(Some(whole.freeze()))
         };
-        timeout(SMALL_TIMEOUT, read).await.map_err(too_slow)?
+        let whole = timeout(SMALL_TIMEOUT, read).await.map_err(too_slow)??;
+        // It is here as a whole already, but those that follow wait for it, and the cap does not cost it its time.
+        if let (Some(bandwidth), Some(whole)) = (&self.bandwidth, &whole) {
+            bandwidth.pass(whole.len()).await;
+        }
+        Ok(whole)
     }
 
     /// All pages of a listing, into `walk`.
@@ -277,6 +284,8 @@ impl HttpSource {
             }) => {}
             Err(error) => return Err(error),
         }
+        // Meanwhile another request may have been told to wait.
+        self.brake.free().await;
         let first_byte = self
             .request(Method::GET, url.clone())
             .header(RANGE, "bytes=0-0");
@@ -379,6 +388,10 @@ impl HttpSource {
             .inspect_ok(move |chunk| counters.received(chunk.len()))
             .map_err(move |error| ArchiveError::network(&url, error))
             .boxed();
+        let body = match &self.bandwidth {
+            Some(bandwidth) => bandwidth.clone().pace(body),
+            None => body,
+        };
         Ok(Opened {
             offset,
             total,

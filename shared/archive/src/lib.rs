@@ -6,10 +6,12 @@
 //! * [`Source`] lists, probes and opens; [`HttpSource`] and [`DirSource`] are the two kinds.
 //! * [`Transfer`] streams one archive through cuts, restarts and busy servers.
 //! * [`Brake`] is the one place where "slow down" is kept; every request of the process waits on it.
+//! * [`Bandwidth`] caps the bytes that all transfers of the process bring together.
 //!
 //! A 404 is the only answer that means "not there"; refusals and outages are errors.
 
 mod address;
+mod bandwidth;
 mod brake;
 mod checksum;
 mod client;
@@ -26,6 +28,7 @@ mod source;
 mod transfer;
 mod tree;
 
+pub use bandwidth::Bandwidth;
 pub use brake::{Brake, LONGEST_HOLD};
 pub use checksum::{Hasher, Sha256Digest, hex, parse_sidecar, sha256};
 pub use counters::{HttpCounters, RESPONSE_CLASSES, TransferStats};

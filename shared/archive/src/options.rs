@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{Brake, RetryPolicy};
+use crate::{Bandwidth, Brake, RetryPolicy};
 
 /// How an archive is reached over HTTP.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct HttpOptions {
     pub retry: RetryPolicy,
     /// What every request waits for.
     pub brake: Arc<Brake>,
+    /// What all bodies come no faster than together; without it, as fast as they can.
+    pub bandwidth: Option<Arc<Bandwidth>>,
 }
 
 impl HttpOptions {
@@ -34,6 +36,7 @@ impl HttpOptions {
             user_agent: concat!("tapemill/", env!("CARGO_PKG_VERSION")).to_owned(),
             retry: RetryPolicy::default(),
             brake,
+            bandwidth: None,
         }
     }
 }

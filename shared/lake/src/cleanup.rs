@@ -2,8 +2,11 @@
 //!
 //! Never a published table without its successor, and never the part of a writer that lives: a part's lock is free as
 //! soon as its process is gone, so leftovers are known at once and without guessing by age.
+//!
+//! In a bucket there are no parts to be seen: uploads that were never completed take room and are not listed among its
+//! objects. [`UPLOADS_HINT`] says who removes them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
@@ -11,11 +14,13 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::error::{LakeError, Result};
-use crate::lake::{Lake, is_absent, sync_folder_of};
+use crate::lake::Lake;
 use crate::lineage::read_lineage;
+use crate::local::{
+    Entry, has_no_locks, is_absent, is_resumable_part, name_behind_part, part_of_version,
+    sync_folder_of, walk,
+};
 use crate::paths::{LakePath, RAW, TablePath};
-use crate::publish::{has_no_locks, is_resumable_part, name_behind_part, part_of_version};
-use crate::walk::{Entry, walk};
 
 /// Where the file system knows no locks, a part is a leftover when nobody wrote to it for so long.
 const UNLOCKABLE_AGE: Duration = Duration::from_secs(24 * 3600);
@@ -68,19 +73,28 @@ pub struct Cleaned {
     pub kept: Vec<Removal>,
 }
 
+/// What a person should know about leftovers in a bucket.
+pub const UPLOADS_HINT: &str = "uploads that were never completed are not listed here: give the bucket a lifecycle rule \
+     AbortIncompleteMultipartUpload (1 day)";
+
 /// Lists what may be removed, files before the folders they leave empty. Removes nothing.
 ///
 /// # Errors
 ///
-/// [`LakeError::ReadOnly`] or [`LakeError::Io`] for a folder or part that cannot be looked at.
+/// [`LakeError::ReadOnly`] or [`LakeError::Io`] for a folder or part that cannot be looked at; what the store says for
+/// a bucket.
 pub fn plan(lake: &Lake) -> Result<Vec<Removal>> {
-    let entries = walk(lake)?;
+    let Some(root) = lake.folder() else {
+        return plan_bucket(lake);
+    };
+    let entries = walk(root, "")?;
+    let mut months = Months::new(lake);
     let mut removals = Vec::new();
     for entry in entries.iter().filter(|entry| !entry.is_folder) {
         let why = if let Some(why) = part_kind(&entry.path) {
-            is_stale(&lake.root().join(&entry.path))?.then_some(why)
+            is_stale(&root.join(&entry.path))?.then_some(why)
         } else {
-            superseded_by(lake, &entry.path)?.map(|month| Why::SupersededDay { month })
+            months.superseding(&entry.path)?
         };
         removals.extend(why.map(|why| Removal {
             path: entry.path.clone(),
@@ -92,23 +106,46 @@ pub fn plan(lake: &Lake) -> Result<Vec<Removal>> {
     Ok(removals)
 }
 
+fn plan_bucket(lake: &Lake) -> Result<Vec<Removal>> {
+    let mut days = Vec::new();
+    lake.each_table("", |file| {
+        if file.table.month().is_some() {
+            days.push(file);
+        }
+    })?;
+    days.sort();
+    let mut months = Months::new(lake);
+    let mut removals = Vec::new();
+    for day in days {
+        let why = months.superseding(day.path.as_str())?;
+        removals.extend(why.map(|why| Removal {
+            path: day.path.to_string(),
+            why,
+            bytes: day.bytes,
+        }));
+    }
+    Ok(removals)
+}
+
 /// Removes what was planned, looking at each once more before.
 ///
 /// # Errors
 ///
 /// [`LakeError::ReadOnly`] or [`LakeError::Io`] at the first file that cannot be removed; those before it are gone.
+/// What the store says for a bucket.
 pub fn apply(lake: &Lake, removals: &[Removal]) -> Result<Cleaned> {
     let mut cleaned = Cleaned::default();
     for removal in removals {
-        let path = lake.root().join(&removal.path);
-        let is_gone = match &removal.why {
-            Why::StalePart | Why::RawPart => {
-                part_kind(&removal.path).as_ref() == Some(&removal.why) && remove_stale(&path)?
+        let local = lake.folder().map(|root| root.join(&removal.path));
+        let is_gone = match (&removal.why, local) {
+            (Why::SupersededDay { .. }, _) => remove_superseded(lake, &removal.path)?,
+            (why @ (Why::StalePart | Why::RawPart), Some(path)) => {
+                part_kind(&removal.path).as_ref() == Some(why) && remove_stale(&path)?
             }
-            Why::SupersededDay { .. } => {
-                superseded_by(lake, &removal.path)?.is_some() && remove_file(&path)?
+            (Why::EmptyFolder, Some(path)) => {
+                LakePath::parse(&removal.path).is_ok() && remove_folder(&path)?
             }
-            Why::EmptyFolder => LakePath::parse(&removal.path).is_ok() && remove_folder(&path)?,
+            (_, None) => false,
         };
         let list = if is_gone {
             &mut cleaned.removed
@@ -118,6 +155,13 @@ pub fn apply(lake: &Lake, removals: &[Removal]) -> Result<Cleaned> {
         list.push(removal.clone());
     }
     Ok(cleaned)
+}
+
+fn remove_superseded(lake: &Lake, path: &str) -> Result<bool> {
+    match Months::new(lake).superseding(path)? {
+        Some(_) => lake.remove(&LakePath::parse(path)?),
+        None => Ok(false),
+    }
 }
 
 /// Which kind of unfinished file of ours a path names, if any.
@@ -132,26 +176,45 @@ fn part_kind(path: &str) -> Option<Why> {
     (is_raw && is_resumable_part(name)).then_some(Why::RawPart)
 }
 
-/// The month's file that replaces this day's: only one that is there and readable counts.
-fn superseded_by(lake: &Lake, path: &str) -> Result<Option<LakePath>> {
-    let Some((table, layout)) = TablePath::parse(path) else {
-        return Ok(None);
-    };
-    let Some(month) = table.month() else {
-        return Ok(None);
-    };
-    let month = month.path(layout)?;
-    if lake.size(&month)?.is_none() {
-        return Ok(None);
+/// The months that were looked at: each is read once, for all its days.
+struct Months<'a> {
+    lake: &'a Lake,
+    readable: BTreeMap<LakePath, bool>,
+}
+
+impl Months<'_> {
+    fn new(lake: &Lake) -> Months<'_> {
+        Months {
+            lake,
+            readable: BTreeMap::new(),
+        }
     }
-    match read_lineage(lake, &month) {
-        Ok(_) => Ok(Some(month)),
-        Err(
-            LakeError::NotParquet { .. }
-            | LakeError::CutShort { .. }
-            | LakeError::NotOurs { .. }
-            | LakeError::Damaged { .. },
-        ) => Ok(None),
+
+    /// The month's file that replaces this day's, as a reason: only one that is there and readable counts.
+    fn superseding(&mut self, path: &str) -> Result<Option<Why>> {
+        let Some((table, layout)) = TablePath::parse(path) else {
+            return Ok(None);
+        };
+        let Some(month) = table.month() else {
+            return Ok(None);
+        };
+        let month = month.path(layout)?;
+        let is_readable = match self.readable.get(&month) {
+            Some(known) => *known,
+            None => {
+                let is_readable = is_readable(self.lake, &month)?;
+                self.readable.insert(month.clone(), is_readable);
+                is_readable
+            }
+        };
+        Ok(is_readable.then_some(Why::SupersededDay { month }))
+    }
+}
+
+fn is_readable(lake: &Lake, file: &LakePath) -> Result<bool> {
+    match read_lineage(lake, file) {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_file() || error.is_absent() => Ok(false),
         Err(error) => Err(error),
     }
 }

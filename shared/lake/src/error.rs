@@ -38,6 +38,60 @@ pub enum LakeError {
         /// What the system said.
         source: io::Error,
     },
+    /// An `s3://` address, or a setting of the environment for it, that cannot be used.
+    #[error("{place}: {problem}")]
+    Address {
+        /// The address or the setting.
+        place: String,
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
+    /// There is no such bucket. An outage: tasks wait until there is one.
+    #[error(
+        "cannot {doing} {place}: there is no bucket {bucket}: create it, or check --output and AWS_ENDPOINT_URL"
+    )]
+    NoBucket {
+        /// The bucket.
+        bucket: String,
+        /// The step that failed.
+        doing: &'static str,
+        /// `s3://bucket/key`.
+        place: String,
+    },
+    /// The store does not let us: credentials, rights, or a bucket of another region. An outage as well.
+    #[error(
+        "cannot {doing} {place}: the store refuses ({problem}): check the AWS_* credentials, AWS_REGION and the bucket's policy"
+    )]
+    Refused {
+        /// The step that failed.
+        doing: &'static str,
+        /// `s3://bucket/key`.
+        place: String,
+        /// What the store said.
+        problem: String,
+    },
+    /// The store does not answer, or has no time for us, after all repetitions. An outage: it heals by itself.
+    #[error(
+        "cannot {doing} {place}: the store does not answer ({problem}): check AWS_ENDPOINT_URL and the network, or wait"
+    )]
+    Unreachable {
+        /// The step that failed.
+        doing: &'static str,
+        /// `s3://bucket/key`.
+        place: String,
+        /// What was met.
+        problem: String,
+    },
+    /// Any other answer of a store: about this one object, or not to be understood.
+    #[error("cannot {doing} {place}: {problem}")]
+    Store {
+        /// The step that failed.
+        doing: &'static str,
+        /// `s3://bucket/key`.
+        place: String,
+        /// What the store said.
+        problem: String,
+    },
     /// Another live process is writing this very part.
     #[error("{} is being written by another process: wait for it or stop it", path.display())]
     Busy {
@@ -108,6 +162,36 @@ impl LakeError {
         matches!(self, LakeError::Full { .. } | LakeError::ReadOnly { .. })
     }
 
+    /// Whether the store takes (or gives) nothing now, whatever the task: wait, and try again. It heals without us.
+    pub fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            LakeError::NoBucket { .. } | LakeError::Refused { .. } | LakeError::Unreachable { .. }
+        )
+    }
+
+    /// Whether the file is at fault: it is there, and not what we would publish. Milling it again replaces it.
+    pub fn is_file(&self) -> bool {
+        matches!(
+            self,
+            LakeError::NotParquet { .. }
+                | LakeError::CutShort { .. }
+                | LakeError::NotOurs { .. }
+                | LakeError::Damaged { .. }
+        )
+    }
+
+    /// Whether the file is not there at all.
+    pub fn is_absent(&self) -> bool {
+        match self {
+            LakeError::Io { source, .. } => matches!(
+                source.kind(),
+                ErrorKind::NotFound | ErrorKind::NotADirectory
+            ),
+            _ => false,
+        }
+    }
+
     /// Whether a cleanup beside us may be the cause: it holds a lock for a moment, or took an empty folder away.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
@@ -117,9 +201,13 @@ impl LakeError {
         }
     }
 
-    /// What a failed step of the file system means.
+    /// What a failed step of the file system means. An error of ours that came through I/O comes out as it was.
     pub fn io(doing: &'static str, path: &Path, source: io::Error) -> LakeError {
         let path = path.to_path_buf();
+        let source = match source.downcast::<LakeError>() {
+            Ok(ours) => return ours,
+            Err(source) => source,
+        };
         match source.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => LakeError::Full { path, source },
             ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
@@ -144,18 +232,6 @@ impl LakeError {
         }
     }
 
-    /// A failure while reading Parquet: of the disk, when an I/O error lies below.
-    pub(crate) fn reading(path: &Path, error: ParquetError) -> LakeError {
-        match into_io(error) {
-            // The reader reports an end it did not expect as I/O; the bytes are at fault, not the disk.
-            Ok(source) if source.kind() != ErrorKind::UnexpectedEof => {
-                LakeError::io("read", path, source)
-            }
-            Ok(source) => LakeError::damaged(path, &source),
-            Err(error) => LakeError::damaged(path, &error),
-        }
-    }
-
     pub(crate) fn damaged(path: &Path, problem: &dyn std::fmt::Display) -> LakeError {
         LakeError::Damaged {
             path: path.to_path_buf(),
@@ -175,7 +251,7 @@ fn into_io(error: ParquetError) -> std::result::Result<io::Error, ParquetError> 
 }
 
 /// A message of a foreign library as one bounded line.
-fn one_line(problem: &dyn std::fmt::Display) -> String {
+pub(crate) fn one_line(problem: &dyn std::fmt::Display) -> String {
     const LONGEST: usize = 300;
     let text = problem.to_string();
     let mut line: String = text

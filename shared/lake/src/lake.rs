@@ -1,101 +1,162 @@
 //! The root of the output and what is done to whole files in it.
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
 
 use crate::error::{LakeError, Result};
-use crate::paths::LakePath;
+use crate::local::LocalStore;
+use crate::paths::{LakePath, Layout, TablePath};
+use crate::s3::{S3Settings, S3Store};
+use crate::store::{Blob, Store};
 
-/// The output: a folder on this machine.
+/// The output: a folder on this machine, or a bucket (or part of one) of an S3-compatible store.
 ///
-/// Nothing is created before the first part is.
+/// The keys in a bucket are exactly the paths in a folder. Calls wait for the disk or the network, and may be made from
+/// any thread; in asynchronous code make them where blocking is allowed.
 #[derive(Debug, Clone)]
 pub struct Lake {
-    root: PathBuf,
+    store: Arc<dyn Store>,
 }
 
 impl Lake {
     /// The lake in a folder, which need not exist yet.
     pub fn local(root: impl Into<PathBuf>) -> Lake {
-        Lake { root: root.into() }
+        Lake {
+            store: Arc::new(LocalStore::new(root.into())),
+        }
     }
 
-    /// The folder.
-    pub fn root(&self) -> &Path {
-        &self.root
+    /// The lake at `s3://bucket` or `s3://bucket/prefix`; nothing is asked yet.
+    ///
+    /// # Errors
+    ///
+    /// [`LakeError::Address`] for an address or settings that cannot be used.
+    pub fn s3(url: &str, settings: &S3Settings) -> Result<Lake> {
+        Ok(Lake {
+            store: Arc::new(S3Store::new(url, settings)?),
+        })
     }
 
-    /// Where a path of the lake lies on this machine.
-    pub fn locate(&self, path: &LakePath) -> PathBuf {
-        self.root.join(path.as_str())
+    /// The lake at `s3://…`, with the settings of the environment; anything else is a folder.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lake::s3`].
+    pub fn open(place: &str) -> Result<Lake> {
+        if place.starts_with(crate::s3::SCHEME) {
+            Lake::s3(place, &S3Settings::from_env())
+        } else {
+            Ok(Lake::local(place))
+        }
+    }
+
+    /// The lake as text: the folder, or its `s3://` address.
+    pub fn place(&self) -> String {
+        self.store.place()
+    }
+
+    /// The folder; `None` for a bucket.
+    pub fn folder(&self) -> Option<&Path> {
+        self.store.folder()
+    }
+
+    /// Where a path of the lake lies on this machine; `None` for a bucket.
+    pub fn locate(&self, path: &LakePath) -> Option<PathBuf> {
+        self.folder().map(|folder| folder.join(path.as_str()))
     }
 
     /// The size in bytes of a published file; `None` when there is none.
     ///
     /// # Errors
     ///
-    /// [`LakeError::ReadOnly`] or [`LakeError::Io`] when the system cannot tell.
+    /// [`LakeError::ReadOnly`] or [`LakeError::Io`] when the system cannot tell; what the store says for a bucket.
     pub fn size(&self, path: &LakePath) -> Result<Option<u64>> {
-        let file = self.locate(path);
-        match fs::metadata(&file) {
-            Ok(found) => Ok(found.is_file().then_some(found.len())),
-            Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(LakeError::io("look at", &file, error)),
-        }
+        self.store.size(path)
+    }
+
+    /// A published file as a whole: for small ones.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lake::size`]; [`LakeError::Io`] for a file that is not there.
+    pub fn read(&self, path: &LakePath) -> Result<Bytes> {
+        let file = self.store.open(path)?;
+        let size = usize::try_from(file.size())
+            .map_err(|_| LakeError::damaged(&self.store.shown(path), &"it is too large"))?;
+        file.read(0, size)
     }
 
     /// Removes a published file for good; `false` when there was none.
     ///
     /// # Errors
     ///
-    /// [`LakeError::ReadOnly`] or [`LakeError::Io`] when it cannot be removed.
+    /// [`LakeError::ReadOnly`] or [`LakeError::Io`] when it cannot be removed; what the store says for a bucket.
     pub fn remove(&self, path: &LakePath) -> Result<bool> {
-        let file = self.locate(path);
-        match fs::remove_file(&file) {
-            Ok(()) => {
-                sync_folder_of(&file)?;
-                Ok(true)
+        self.store.remove(path)
+    }
+
+    /// Removes published files that need not be there: in a bucket one request for up to 1000.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lake::remove`], at the first that cannot be removed.
+    pub fn remove_all(&self, paths: &[LakePath]) -> Result<()> {
+        self.store.remove_all(paths)
+    }
+
+    /// Every published table, in both layouts, ordered by dataset, market, symbol and period.
+    ///
+    /// # Errors
+    ///
+    /// [`LakeError::ReadOnly`] or [`LakeError::Io`] for a folder that cannot be read; what the store says for a bucket.
+    pub fn tables(&self) -> Result<Vec<TableFile>> {
+        let mut tables = Vec::new();
+        self.each_table("", |table| tables.push(table))?;
+        tables.sort();
+        Ok(tables)
+    }
+
+    /// Every published table below a folder (`""` for all), in no order; a bucket is listed in pages.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lake::tables`].
+    pub fn each_table(&self, folder: &str, mut found: impl FnMut(TableFile)) -> Result<()> {
+        self.store.list(folder, &mut |path, bytes| {
+            if let Some((table, layout)) = TablePath::parse(path)
+                && let Ok(path) = LakePath::parse(path)
+            {
+                found(TableFile {
+                    table,
+                    layout,
+                    path,
+                    bytes,
+                });
             }
-            Err(error) if is_absent(&error) => Ok(false),
-            Err(error) => Err(LakeError::io("remove", &file, error)),
-        }
+        })
+    }
+
+    /// A published file, opened, and where it lies for messages.
+    pub(crate) fn open_file(&self, path: &LakePath) -> Result<(Arc<dyn Blob>, PathBuf)> {
+        Ok((self.store.open(path)?, self.store.shown(path)))
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.store
     }
 }
 
-/// No such file, or no folder where its folder should be.
-pub(crate) fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
-}
-
-/// Creates a folder and its missing parents, and adds those it made to `created`. Their names are not yet durable.
-pub(crate) fn create_folder(folder: &Path, created: &mut Vec<PathBuf>) -> Result<()> {
-    if folder.as_os_str().is_empty() || folder.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = folder.parent() {
-        create_folder(parent, created)?;
-    }
-    match fs::create_dir(folder) {
-        Ok(()) => {
-            created.push(folder.to_path_buf());
-            Ok(())
-        }
-        // Another writer was faster; a file in the way fails at the next step with its own name.
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
-        Err(error) => Err(LakeError::io("create folder", folder, error)),
-    }
-}
-
-/// Makes the names in a file's folder durable.
-pub(crate) fn sync_folder_of(file: &Path) -> Result<()> {
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    match File::open(folder).and_then(|opened| opened.sync_all()) {
-        // A cleanup took the emptied folder away: there is no name left to keep.
-        Err(error) if is_absent(&error) => Ok(()),
-        synced => synced.map_err(|error| LakeError::io("sync folder", folder, error)),
-    }
+/// A published table in the lake.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TableFile {
+    /// What it holds.
+    pub table: TablePath,
+    /// The layout it lies in.
+    pub layout: Layout,
+    /// Where it lies.
+    pub path: LakePath,
+    /// Its size.
+    pub bytes: u64,
 }

@@ -14,32 +14,42 @@
 //! **The same rows and footer give the same bytes**: batch boundaries do not matter, and no clock, host, path or worker
 //! name goes in. [`CODEC`] is raised when the bytes for the same input change.
 
+mod catalogue;
 mod content;
+mod content_reader;
 mod error;
 mod guard;
+mod holdings;
 mod json;
 mod lake;
 mod lineage;
+mod local;
 mod order;
 mod output;
 mod parquet_format;
 mod paths;
 mod publish;
 mod reader;
+mod receipt;
+mod s3;
 mod segment;
-mod walk;
+mod store;
 mod writer;
 
 pub mod cleanup;
 pub mod tables;
 
+pub use catalogue::CatalogueRow;
 pub use content::{content_of, verify_content};
 pub use error::{LakeError, Result};
-pub use lake::Lake;
+pub use holdings::{Holdings, Wanted};
+pub use lake::{Lake, TableFile};
 pub use lineage::{CODEC, Footer, Lineage, Source, read_lineage};
+pub use local::PART_VERSION_SUFFIX;
 pub use output::Output;
 pub use paths::{LakePath, Layout, TablePath};
-pub use publish::{PART_VERSION_SUFFIX, Part, Published, Staged};
+pub use publish::{Part, Published, Staged};
 pub use reader::{TableReader, read_table};
-pub use walk::TableFile;
+pub use receipt::Receipt;
+pub use s3::S3Settings;
 pub use writer::{StagedTable, TableOptions, TableWriter};

@@ -1,13 +1,12 @@
 //! What a table's footer tells: how it was made, from what, and how good it is.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use parquet::file::metadata::{KeyValue, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::content_reader::OpenFile;
 use crate::error::{LakeError, Result};
 use crate::guard::guarded;
 use crate::json::canonical;
@@ -93,55 +92,48 @@ pub struct Lineage {
     pub columns: Vec<String>,
 }
 
-/// Reads a table's footer, and nothing else of it.
+/// Reads a table's footer, and nothing else of it: in a bucket one request, where the footer is not of unusual size.
 ///
 /// # Errors
 ///
 /// [`LakeError::NotParquet`], [`LakeError::CutShort`], [`LakeError::NotOurs`] and [`LakeError::Damaged`] for the file;
-/// [`LakeError::Io`] and [`LakeError::ReadOnly`] for the disk, a file that is not there included.
+/// [`LakeError::Io`] and [`LakeError::ReadOnly`] for the disk, a file that is not there included; what the store says
+/// for a bucket.
 pub fn read_lineage(lake: &Lake, path: &LakePath) -> Result<Lineage> {
-    let path = lake.locate(path);
-    let mut file = File::open(&path).map_err(|error| LakeError::io("open", &path, error))?;
-    check_frame(&mut file, &path)?;
-    guarded(&path, || {
+    let file = OpenFile::open(lake, path)?;
+    check_frame(&file)?;
+    guarded(file.path(), || {
         let metadata = ParquetMetaDataReader::new()
             .with_page_index_policy(PageIndexPolicy::Skip)
             .parse_and_finish(&file)
-            .map_err(|error| LakeError::reading(&path, error))?;
-        lineage_of(&metadata, &path)
+            .map_err(|error| file.explain(&error))?;
+        lineage_of(&metadata, file.path())
     })
 }
 
 /// Tells a foreign or cut file apart from a damaged one, and bounds the footer before it is read.
-pub(crate) fn check_frame(file: &mut File, path: &Path) -> Result<()> {
-    let io = |error| LakeError::io("read", path, error);
-    let size = file.metadata().map_err(io)?.len();
-    let mut head = Vec::new();
-    file.seek(SeekFrom::Start(0)).map_err(io)?;
-    file.take(4).read_to_end(&mut head).map_err(io)?;
-    if head != MAGIC {
-        // Also what the rename of an unsynced file leaves behind: nothing, or zeros.
-        return Err(LakeError::NotParquet {
-            path: path.to_path_buf(),
+pub(crate) fn check_frame(file: &OpenFile) -> Result<()> {
+    let path = || file.path().to_path_buf();
+    let size = file.size();
+    let footer_end = size.checked_sub(8).filter(|end| *end >= 4);
+    let tail = match footer_end {
+        Some(footer_end) => Some((footer_end, file.read(footer_end, 8)?)),
+        None => None,
+    };
+    let Some((footer_end, tail)) = tail.filter(|(_, tail)| tail[4..] == *MAGIC) else {
+        // Only here, since it may cost a request of its own.
+        let head = file.read(0, size.min(4) as usize)?;
+        // Not Parquet is also what the rename of an unsynced file leaves behind: nothing, or zeros.
+        return Err(if *head == *MAGIC {
+            LakeError::CutShort { path: path() }
+        } else {
+            LakeError::NotParquet { path: path() }
         });
-    }
-    let cut_short = || LakeError::CutShort {
-        path: path.to_path_buf(),
     };
-    let Some(footer_end) = size.checked_sub(8).filter(|end| *end >= 4) else {
-        return Err(cut_short());
-    };
-    let mut tail = [0; 8];
-    file.seek(SeekFrom::Start(footer_end)).map_err(io)?;
-    file.read_exact(&mut tail).map_err(io)?;
-    let [a, b, c, d, magic @ ..] = tail;
-    if magic != *MAGIC {
-        return Err(cut_short());
-    }
-    let footer = u64::from(u32::from_le_bytes([a, b, c, d]));
+    let footer = u64::from(u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]));
     if footer > LARGEST_FOOTER || footer + 4 > footer_end {
         return Err(LakeError::damaged(
-            path,
+            file.path(),
             &format!("a footer of {footer} bytes cannot be"),
         ));
     }

@@ -1,125 +1,75 @@
-//! From a hidden part to a visible file: unique name, lock, fsync, rename, fsync of the folder.
+//! From hidden bytes to a visible file.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
+use std::fmt;
+use std::io::{self, Write};
+use std::path::Path;
 
 use crate::error::{LakeError, Result};
-use crate::lake::{Lake, create_folder, sync_folder_of};
+use crate::lake::Lake;
 use crate::paths::LakePath;
+use crate::store::Draft;
 
-const SUFFIX: &str = ".part";
-
-/// What is put behind an archive's name for the file that tells which version of it a resumable part holds. The part's
-/// lock covers both.
-pub const PART_VERSION_SUFFIX: &str = ".version.part";
-const READ_BACK: usize = 128 << 10;
-const UNIQUE_DIGITS: usize = 16;
-/// How often a part is begun again when a cleanup takes its folder or its unlocked file away.
-const BEGINNINGS: u32 = 20;
-const PAUSE: Duration = Duration::from_millis(2);
-
-/// An unfinished file. Held with a file lock while it lives, so that a cleanup can tell it from a leftover.
+/// An unfinished file: in a folder a hidden part, held with a file lock while it lives, so that a cleanup can tell it
+/// from a leftover; in a bucket bytes in memory or an upload that is not completed.
 ///
-/// Dropping it removes the file, unless it was opened with [`Part::resume`].
-#[derive(Debug)]
+/// Dropping it removes it, unless it was opened with [`Part::resume`] in a folder.
 pub struct Part {
-    file: File,
-    path: PathBuf,
-    target: PathBuf,
+    draft: Box<dyn Draft>,
     place: LakePath,
-    bytes: u64,
-    on_drop: OnDrop,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum OnDrop {
-    Remove,
-    /// Kept for a later process, if there is anything in it.
-    KeepUnlessEmpty,
-    /// It is no longer there under this name.
-    Nothing,
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.draft.fmt(f)
+    }
 }
 
 impl Part {
-    /// Begins a file that will be published at `place`: a hidden `.{name}.{unique}.part` in the same folder.
+    /// Begins a file that will be published at `place`; in a folder as a hidden `.{name}.{unique}.part` beside it.
     ///
     /// # Errors
     ///
-    /// [`LakeError::Full`] and [`LakeError::ReadOnly`] for the disk, [`LakeError::Io`] for the rest.
+    /// [`LakeError::Full`] and [`LakeError::ReadOnly`] for the disk, [`LakeError::Io`] for the rest. A bucket is not
+    /// asked before there are bytes for it.
     pub fn create(lake: &Lake, place: &LakePath) -> Result<Part> {
-        let target = lake.locate(place);
-        begin(&target, || {
-            let name = part_name(
-                place.file_name(),
-                RandomState::new().build_hasher().finish(),
-            );
-            let path = target.with_file_name(name);
-            let file = OpenOptions::new().write(true).create_new(true).open(&path);
-            (path, file)
-        })
-        .map(|(path, file)| Part {
-            file,
-            path,
-            target: target.clone(),
+        Ok(Part {
+            draft: lake.store().begin(place)?,
             place: place.clone(),
-            bytes: 0,
-            on_drop: OnDrop::Remove,
         })
     }
 
     /// Opens the one resumable part of `place`, `{name}.part`, at its end. Dropping it keeps what was written.
     ///
+    /// A bucket keeps no parts across processes: there it is as [`Part::create`].
+    ///
     /// # Errors
     ///
     /// [`LakeError::Busy`] while another process (or task) holds it; else as [`Part::create`].
     pub fn resume(lake: &Lake, place: &LakePath) -> Result<Part> {
-        let target = lake.locate(place);
-        let path = target.with_file_name(format!("{}{SUFFIX}", place.file_name()));
-        let (path, mut file) = begin(&target, || {
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(&path);
-            (path.clone(), file)
-        })?;
-        let bytes = file
-            .seek(SeekFrom::End(0))
-            .map_err(|error| LakeError::io("read", &path, error))?;
         Ok(Part {
-            file,
-            path,
-            target,
+            draft: lake.store().resume(place)?,
             place: place.clone(),
-            bytes,
-            on_drop: OnDrop::KeepUnlessEmpty,
         })
     }
 
     /// The bytes in the part so far.
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        self.draft.bytes()
     }
 
-    /// Where the part lies now.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Where the part lies now, for messages.
+    pub fn shown(&self) -> &Path {
+        self.draft.shown()
     }
 
     /// Adds bytes.
     ///
     /// # Errors
     ///
-    /// [`LakeError::Full`], [`LakeError::ReadOnly`] or [`LakeError::Io`].
+    /// [`LakeError::Full`], [`LakeError::ReadOnly`] or [`LakeError::Io`] for a disk; what the store says for a bucket.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.write_all(bytes)
-            .map_err(|error| LakeError::io("write", &self.path, error))
+            .map_err(|error| LakeError::io("write", self.draft.shown(), error))
     }
 
     /// Reads back what an earlier process left in a resumable part, chunk by chunk.
@@ -128,21 +78,7 @@ impl Part {
     ///
     /// [`LakeError::Io`], or what `take` returns.
     pub fn read_back(&mut self, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let mut chunk = vec![0; READ_BACK];
-        let failed = |path: &Path, error| LakeError::io("read", path, error);
-        self.file
-            .rewind()
-            .map_err(|error| failed(&self.path, error))?;
-        loop {
-            let read = self
-                .file
-                .read(&mut chunk)
-                .map_err(|error| failed(&self.path, error))?;
-            if read == 0 {
-                return Ok(());
-            }
-            take(&chunk[..read])?;
-        }
+        self.draft.read_back(&mut take)
     }
 
     /// Throws away what was written, to begin again.
@@ -151,54 +87,32 @@ impl Part {
     ///
     /// [`LakeError::Io`] when the file cannot be emptied.
     pub fn restart(&mut self) -> Result<()> {
-        self.file
-            .set_len(0)
-            .and_then(|()| self.file.rewind())
-            .map_err(|error| LakeError::io("empty", &self.path, error))?;
-        self.bytes = 0;
-        Ok(())
+        self.draft.restart()
     }
 
-    /// Makes the bytes durable. The file is still hidden.
+    /// Makes the bytes durable, as far as the store can before it shows them. The file is still hidden.
     ///
     /// # Errors
     ///
-    /// [`LakeError::Full`] when the disk only now finds no room; [`LakeError::Io`] for the rest.
-    pub fn stage(self) -> Result<Staged> {
-        self.file
-            .sync_all()
-            .map_err(|error| LakeError::io("sync", &self.path, error))?;
+    /// [`LakeError::Full`] when the disk only now finds no room; [`LakeError::Io`] for the rest; what the store says
+    /// for a bucket.
+    pub fn stage(mut self) -> Result<Staged> {
+        self.draft.stage()?;
         Ok(Staged { part: self })
     }
 }
 
 impl Write for Part {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.bytes += written as u64;
-        Ok(written)
+        self.draft.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.draft.flush()
     }
 }
 
-impl Drop for Part {
-    fn drop(&mut self) {
-        let leaves = match self.on_drop {
-            OnDrop::Remove => true,
-            OnDrop::KeepUnlessEmpty => self.bytes == 0,
-            OnDrop::Nothing => false,
-        };
-        if leaves {
-            // A part that stays is found by the next cleanup: its lock is free then.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// A finished, durable, still hidden file. Dropping it removes it, unless its part is resumable.
+/// A finished, still hidden file. Dropping it removes it, unless its part is resumable.
 #[derive(Debug)]
 pub struct Staged {
     part: Part,
@@ -212,23 +126,21 @@ impl Staged {
 
     /// Its size.
     pub fn bytes(&self) -> u64 {
-        self.part.bytes
+        self.part.bytes()
     }
 
     /// Shows the file to readers, at once and whole; a file of that name is replaced.
     ///
     /// # Errors
     ///
-    /// [`LakeError::ReadOnly`], [`LakeError::Full`] or [`LakeError::Io`]; a part that could not be renamed is removed.
-    /// When only the folder's fsync fails the file is visible already, and publishing it again is harmless.
+    /// [`LakeError::ReadOnly`], [`LakeError::Full`] or [`LakeError::Io`] for a disk; a part that could not be renamed
+    /// is removed. When only the folder's fsync fails the file is visible already, and publishing it again is harmless.
+    /// For a bucket what the store says; the same holds for an answer that is lost.
     pub fn publish(mut self) -> Result<Published> {
-        fs::rename(&self.part.path, &self.part.target)
-            .map_err(|error| LakeError::io("publish", &self.part.target, error))?;
-        self.part.on_drop = OnDrop::Nothing;
-        sync_folder_of(&self.part.target)?;
+        self.part.draft.publish()?;
         Ok(Published {
-            path: self.part.place.clone(),
-            bytes: self.part.bytes,
+            bytes: self.part.bytes(),
+            path: self.part.place,
         })
     }
 }
@@ -240,99 +152,4 @@ pub struct Published {
     pub path: LakePath,
     /// Its size.
     pub bytes: u64,
-}
-
-/// Opens a file with `open` and locks it. A cleanup may hold the lock for a moment, or remove the folder or the file
-/// before it is locked: then it is begun again.
-fn begin(
-    target: &Path,
-    mut open: impl FnMut() -> (PathBuf, io::Result<File>),
-) -> Result<(PathBuf, File)> {
-    let folder = target.parent().unwrap_or(Path::new("."));
-    let mut created = Vec::new();
-    let mut beginning = 1;
-    loop {
-        let failure = match create_folder(folder, &mut created).map(|()| open()) {
-            Ok((path, Ok(file))) => match lock(&path, &file)? {
-                Lock::Held if is_linked(&path, &file)? => {
-                    // Only now: a folder with a held part in it stays, and until here haste keeps retries rare.
-                    created
-                        .iter()
-                        .try_for_each(|folder| sync_folder_of(folder))?;
-                    return Ok((path, file));
-                }
-                Lock::Held => LakeError::io("create", &path, ErrorKind::NotFound.into()),
-                Lock::Elsewhere => LakeError::Busy { path },
-            },
-            Ok((path, Err(error))) => LakeError::io("create", &path, error),
-            Err(error) => error,
-        };
-        if !failure.is_passing() || beginning == BEGINNINGS {
-            return Err(failure);
-        }
-        beginning += 1;
-        thread::sleep(PAUSE);
-    }
-}
-
-enum Lock {
-    Held,
-    Elsewhere,
-}
-
-fn lock(path: &Path, file: &File) -> Result<Lock> {
-    match file.try_lock() {
-        Ok(()) => Ok(Lock::Held),
-        Err(TryLockError::WouldBlock) => Ok(Lock::Elsewhere),
-        // A file system without locks: a cleanup cannot lock there either, and goes by age.
-        Err(TryLockError::Error(error)) if has_no_locks(&error) => Ok(Lock::Held),
-        Err(TryLockError::Error(error)) => Err(LakeError::io("lock", path, error)),
-    }
-}
-
-/// Whether the file system knows no file locks.
-pub(crate) fn has_no_locks(error: &io::Error) -> bool {
-    /// "No locks available", what a network file system without a lock daemon answers; Linux and macOS differ.
-    const NO_LOCKS: i32 = if cfg!(target_os = "macos") { 77 } else { 37 };
-    error.kind() == ErrorKind::Unsupported || error.raw_os_error() == Some(NO_LOCKS)
-}
-
-/// Whether `path` still names the opened file.
-fn is_linked(path: &Path, file: &File) -> Result<bool> {
-    let opened = file
-        .metadata()
-        .map_err(|error| LakeError::io("look at", path, error))?;
-    Ok(fs::symlink_metadata(path)
-        .is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino())))
-}
-
-fn part_name(name: &str, unique: u64) -> String {
-    format!(".{name}.{unique:0UNIQUE_DIGITS$x}{SUFFIX}")
-}
-
-/// The name of the file a part will become; `None` for a file that is no part of ours.
-pub(crate) fn name_behind_part(file_name: &str) -> Option<&str> {
-    let (name, unique) = file_name
-        .strip_prefix('.')?
-        .strip_suffix(SUFFIX)?
-        .rsplit_once('.')?;
-    let is_unique = unique.len() == UNIQUE_DIGITS
-        && unique
-            .bytes()
-            .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-    (is_unique && !name.is_empty()).then_some(name)
-}
-
-/// The part whose lock covers this file, when it is the version file of one.
-pub(crate) fn part_of_version(path: &Path) -> Option<PathBuf> {
-    let name = path.file_name()?.to_str()?;
-    let archive = name.strip_suffix(PART_VERSION_SUFFIX)?;
-    (!archive.is_empty()).then(|| path.with_file_name(format!("{archive}{SUFFIX}")))
-}
-
-/// Whether a file below `raw/` is an unfinished archive.
-pub(crate) fn is_resumable_part(file_name: &str) -> bool {
-    file_name
-        .strip_suffix(SUFFIX)
-        .is_some_and(|name| !name.is_empty())
 }

@@ -1,13 +1,11 @@
 //! Tables read back, batch by batch.
 
-use std::fs::File;
-use std::path::PathBuf;
-
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use crate::error::{LakeError, Result};
+use crate::content_reader::OpenFile;
+use crate::error::Result;
 use crate::guard::guarded;
 use crate::lake::Lake;
 use crate::lineage::{Lineage, check_frame, lineage_of};
@@ -16,7 +14,7 @@ use crate::paths::LakePath;
 
 /// A published table, read in batches of bounded size and in the file's order.
 pub struct TableReader {
-    path: PathBuf,
+    file: OpenFile,
     lineage: Lineage,
     schema: SchemaRef,
     /// `None` once it ended or failed.
@@ -30,20 +28,19 @@ impl TableReader {
     ///
     /// As [`crate::read_lineage`].
     pub fn open(lake: &Lake, path: &LakePath) -> Result<TableReader> {
-        let path = lake.locate(path);
-        let mut file = File::open(&path).map_err(|error| LakeError::io("open", &path, error))?;
-        check_frame(&mut file, &path)?;
-        guarded(&path, || {
-            let reading = |error| LakeError::reading(&path, error);
-            let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(reading)?;
-            let lineage = lineage_of(builder.metadata(), &path)?;
+        let file = OpenFile::open(lake, path)?;
+        check_frame(&file)?;
+        guarded(file.path(), || {
+            let builder = ParquetRecordBatchReaderBuilder::try_new(file.clone())
+                .map_err(|error| file.explain(&error))?;
+            let lineage = lineage_of(builder.metadata(), file.path())?;
             let schema = builder.schema().clone();
             let batches = builder
                 .with_batch_size(BAR_GROUP_ROWS)
                 .build()
-                .map_err(reading)?;
+                .map_err(|error| file.explain(&error))?;
             Ok(TableReader {
-                path: path.clone(),
+                file: file.clone(),
                 lineage,
                 schema,
                 batches: Some(batches),
@@ -67,9 +64,9 @@ impl Iterator for TableReader {
 
     fn next(&mut self) -> Option<Result<RecordBatch>> {
         let batches = self.batches.as_mut()?;
-        let read = guarded(&self.path, || {
+        let read = guarded(self.file.path(), || {
             let batch = batches.next().transpose();
-            batch.map_err(|error| LakeError::damaged(&self.path, &error))
+            batch.map_err(|error| self.file.explain(&error))
         });
         if !matches!(read, Ok(Some(_))) {
             self.batches = None;

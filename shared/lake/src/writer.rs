@@ -51,7 +51,7 @@ impl TableOptions {
     }
 }
 
-/// Writes one table into a hidden part. Dropping it removes the part.
+/// Writes one table into a hidden [`Part`]. Dropping it removes the part.
 ///
 /// The bytes depend on the rows, the options and the footer, never on how the rows came in batches. Memory: the rows of
 /// one page, and the encoded pages of one row group.
@@ -98,7 +98,7 @@ impl TableWriter {
         let order = OrderCheck::new(place.as_str(), schema, &options.sort_by, options.unique)?;
         let schema = plain_schema(schema);
         let part = Part::create(lake, place)?;
-        let part_path = part.path().to_path_buf();
+        let part_path = part.shown().to_path_buf();
         let writing = |error| LakeError::writing(&part_path, error);
         let properties =
             properties(&schema, &options.sort_by, options.row_group_rows).map_err(writing)?;
@@ -127,7 +127,7 @@ impl TableWriter {
     /// # Errors
     ///
     /// [`LakeError::Unsorted`] for a row before its predecessor, [`LakeError::Table`] for a batch of another schema,
-    /// [`LakeError::Full`], [`LakeError::ReadOnly`] and [`LakeError::Io`] for the disk. After an error only dropping
+    /// [`LakeError::Full`], [`LakeError::ReadOnly`] and [`LakeError::Io`] for the disk, what the store says for a bucket. After an error only dropping
     /// makes sense.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let batch = RecordBatch::try_new(self.schema.clone(), batch.columns().to_vec())

@@ -22,7 +22,7 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         let lake = Lake::local(folder.path());
         publish(&lake, &place("2024-01"));
-        let bytes = fs::read(lake.locate(&place("2024-01"))).unwrap();
+        let bytes = fs::read(lake.locate(&place("2024-01")).unwrap()).unwrap();
         Fixture {
             _folder: folder,
             lake,
@@ -31,7 +31,7 @@ impl Fixture {
     }
 
     fn put(&self, bytes: &[u8]) {
-        fs::write(self.lake.locate(&place("2024-01")), bytes).unwrap();
+        fs::write(self.lake.locate(&place("2024-01")).unwrap(), bytes).unwrap();
     }
 
     fn lineage_error(&self) -> LakeError {

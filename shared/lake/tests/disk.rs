@@ -82,7 +82,7 @@ fn a_disk_that_fills_while_a_table_is_written_is_a_full_disk_and_leaves_nothing(
     let filler = disk.fill();
 
     let full = write_month(&lake);
-    let left = files(lake.root());
+    let left = files(lake.folder().unwrap());
     fs::remove_file(filler).unwrap();
     let with_room = write_month(&lake);
 
@@ -106,7 +106,7 @@ fn a_table_so_small_that_only_its_end_meets_the_full_disk_is_a_full_disk_too() {
     let full = writer.finish(footer()).map(drop);
 
     assert!(matches!(full, Err(LakeError::Full { .. })), "{full:?}");
-    assert_eq!(files(lake.root()), ["filler"]);
+    assert_eq!(files(lake.folder().unwrap()), ["filler"]);
 }
 
 #[test]

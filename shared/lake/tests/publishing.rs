@@ -77,21 +77,21 @@ fn dropping_a_writer_or_a_staged_table_removes_its_part_and_keeps_what_was_publi
     let folder = tempfile::tempdir().unwrap();
     let lake = Lake::local(folder.path());
     publish(&lake, &place("2024-01"));
-    let before = fs::read(lake.locate(&place("2024-01"))).unwrap();
+    let before = fs::read(lake.locate(&place("2024-01")).unwrap()).unwrap();
 
     drop(TableWriter::create(&lake, &place("2024-01"), &schema(), &TableOptions::bars(1)).unwrap());
     drop(stage(&lake, &place("2024-01")));
 
     assert_eq!(files(folder.path()), [place("2024-01").as_str()]);
-    assert!(fs::read(lake.locate(&place("2024-01"))).unwrap() == before);
+    assert!(fs::read(lake.locate(&place("2024-01")).unwrap()).unwrap() == before);
 }
 
 #[test]
 fn publishing_again_replaces_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let lake = Lake::local(folder.path());
-    fs::create_dir_all(lake.locate(&place("2024-01")).parent().unwrap()).unwrap();
-    fs::write(lake.locate(&place("2024-01")), "old").unwrap();
+    fs::create_dir_all(lake.locate(&place("2024-01")).unwrap().parent().unwrap()).unwrap();
+    fs::write(lake.locate(&place("2024-01")).unwrap(), "old").unwrap();
 
     let published = stage(&lake, &place("2024-01")).publish().unwrap();
 
@@ -110,10 +110,10 @@ fn two_writers_of_one_table_do_not_meet() {
         stage(&lake, &place("2024-01")),
     );
     one.publish().unwrap();
-    let first = fs::read(lake.locate(&place("2024-01"))).unwrap();
+    let first = fs::read(lake.locate(&place("2024-01")).unwrap()).unwrap();
     other.publish().unwrap();
 
-    assert!(fs::read(lake.locate(&place("2024-01"))).unwrap() == first);
+    assert!(fs::read(lake.locate(&place("2024-01")).unwrap()).unwrap() == first);
     assert_eq!(files(folder.path()).len(), 1);
 }
 
@@ -195,7 +195,7 @@ fn a_day_stays_when_its_month_is_unreadable_or_gone() {
     let plan = cleanup::plan(&lake).unwrap();
     assert_eq!(plan.len(), 1);
 
-    fs::write(lake.locate(&place("2024-01")), "PAR1 cut").unwrap();
+    fs::write(lake.locate(&place("2024-01")).unwrap(), "PAR1 cut").unwrap();
     let planned_when_cut = cleanup::plan(&lake).unwrap();
     lake.remove(&place("2024-01")).unwrap();
     let cleaned = cleanup::apply(&lake, &plan).unwrap();
@@ -273,7 +273,7 @@ fn a_kept_archive_resumes_restarts_and_is_published_whole() {
 
     assert!(matches!(busy, Err(LakeError::Busy { .. })), "{busy:?}");
     assert_eq!(published.bytes, 2);
-    assert_eq!(fs::read(lake.locate(&archive)).unwrap(), b"PK");
+    assert_eq!(fs::read(lake.locate(&archive).unwrap()).unwrap(), b"PK");
     assert_eq!(files(folder.path()), [archive.as_str()]);
     assert_eq!(cleanup::plan(&lake).unwrap(), []);
 }
@@ -404,12 +404,15 @@ fn linked_folders_are_followed_once() {
     let lake = Lake::local(folder.path().join("lake"));
     let elsewhere = Lake::local(folder.path().join("big-disk"));
     publish(&elsewhere, &place("2024-01"));
-    fs::create_dir_all(lake.root()).unwrap();
+    fs::create_dir_all(lake.folder().unwrap()).unwrap();
     let link = |target: &Path, name: &str| {
-        std::os::unix::fs::symlink(target, lake.root().join(name)).unwrap();
+        std::os::unix::fs::symlink(target, lake.folder().unwrap().join(name)).unwrap();
     };
-    link(&elsewhere.root().join("aggtrades_1m"), "aggtrades_1m");
-    link(lake.root(), "loop");
+    link(
+        &elsewhere.folder().unwrap().join("aggtrades_1m"),
+        "aggtrades_1m",
+    );
+    link(lake.folder().unwrap(), "loop");
 
     assert_eq!(lake.tables().unwrap().len(), 1);
     assert_eq!(cleanup::plan(&lake).unwrap(), []);

@@ -33,7 +33,7 @@ fn bytes_of(batches: &[RecordBatch], options: &TableOptions) -> Vec<u8> {
         writer.write(batch).unwrap();
     }
     writer.finish(footer()).unwrap().publish().unwrap();
-    fs::read(lake.locate(&place)).unwrap()
+    fs::read(lake.locate(&place).unwrap()).unwrap()
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn the_footer_tells_the_lineage_in_one_spelling() {
     );
     assert_eq!(lineage.rows, 100);
     assert_eq!(lineage.columns[..2], ["symbol", "minute"]);
-    let bytes = fs::read(lake.locate(&place)).unwrap();
+    let bytes = fs::read(lake.locate(&place).unwrap()).unwrap();
     let text = String::from_utf8_lossy(&bytes);
     assert!(text.contains(r#"{"retail_quote":"1000","whale_quote":"50000"}"#));
     assert!(text.contains(r#"[{"bytes":120231551,"key":"data/futures/"#));
@@ -257,14 +257,14 @@ fn a_table_whose_rows_are_not_those_of_its_footer_is_found_out() {
     let place = place("2024-01");
     publish(&lake, &place);
     let digest = read_lineage(&lake, &place).unwrap().content;
-    let bytes = fs::read(lake.locate(&place)).unwrap();
+    let bytes = fs::read(lake.locate(&place).unwrap()).unwrap();
     let at = bytes
         .windows(64)
         .position(|window| window == digest.as_bytes())
         .unwrap();
     let mut forged = bytes.clone();
     forged[at] = if forged[at] == b'0' { b'1' } else { b'0' };
-    fs::write(lake.locate(&place), forged).unwrap();
+    fs::write(lake.locate(&place).unwrap(), forged).unwrap();
 
     assert!(!verify_content(&lake, &place).unwrap());
 }

@@ -43,7 +43,7 @@ pub enum QueueError {
     },
     /// The store answers, and refuses: a wrong password, a replica, no memory left. Somebody has to
     /// set it right, and the same call succeeds once that is done.
-    #[error("queue {queue} refuses to {op}: {why}")]
+    #[error("queue {queue} refused to {op}: {why}")]
     Refused {
         /// The store.
         queue: String,
@@ -114,6 +114,15 @@ pub enum QueueError {
         needs: &'static str,
         /// What is there.
         found: String,
+    },
+    /// Nothing was ever planned there.
+    #[error(
+        "there is no queue at {queue}: name it with --queue or --output, \
+         or make one with `tapemill plan` or `run`"
+    )]
+    NoQueue {
+        /// The place.
+        queue: String,
     },
     /// A queue URL that names no queue.
     #[error(

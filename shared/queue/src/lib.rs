@@ -20,18 +20,21 @@
 //! * **Of markets it knows nothing**: a task carries an opaque `spec`, and comes back with an
 //!   opaque `summary`.
 //!
-//! [`SqliteQueue`] is the backend for one machine. Every backend passes the suite in
+//! [`SqliteQueue`] is the backend for one machine, [`RedisQueue`] the one for many. Every backend passes the suite in
 //! `conformance` (feature of the same name) as it is.
 
 mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod control;
 mod error;
 mod lease;
 pub mod limits;
 mod metered;
+mod open;
 mod queue;
 mod reaper;
+pub mod redis;
 mod settings;
 pub mod sqlite;
 mod stats;
@@ -44,8 +47,10 @@ pub use lease::{
     Claim, ClaimRequest, Claimed, Completion, Expired, Failure, Lease, Outcome, Reaped, Retry, Wait,
 };
 pub use metered::Meter;
+pub use open::{open, open_existing, queues, shown};
 pub use queue::Queue;
 pub use reaper::reap_all;
+pub use redis::RedisQueue;
 pub use sqlite::SqliteQueue;
 pub use stats::{Count, RATE_WINDOW, StateCounts, Stats};
 pub use task::{

@@ -30,6 +30,8 @@ pub const MAX_MESSAGE_BYTES: usize = 2 << 10;
 pub const MAX_HISTORY: usize = 20;
 /// Largest byte or row count of one task (2⁵⁰); larger ones count as this, so sums cannot overflow.
 pub const MAX_COUNT: u64 = 1 << 50;
+/// Largest rank, and the smallest as its negative; others count as these.
+pub const MAX_RANK: i64 = 1 << 42;
 /// Size of the fixed settings, names and values together, in bytes.
 pub const MAX_SETTINGS_BYTES: usize = 16 << 10;
 

@@ -1,6 +1,7 @@
 //! Tasks: what is planned, and what is known of it.
 
 use std::fmt;
+use std::ops::AddAssign;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -117,7 +118,7 @@ pub struct NewTask {
     pub dataset: String,
     /// Goes before all tasks that are not.
     pub urgent: bool,
-    /// Larger is newer, and goes earlier.
+    /// Larger is newer, and goes earlier; cut to [`MAX_RANK`](crate::limits::MAX_RANK).
     pub rank: i64,
     /// Size of the archive.
     pub bytes: u64,
@@ -163,6 +164,16 @@ pub struct Enqueued {
     pub unchanged: u64,
     /// Removed because another task replaces them.
     pub replaced: u64,
+}
+
+impl AddAssign for Enqueued {
+    fn add_assign(&mut self, more: Self) {
+        self.created += more.created;
+        self.reopened += more.reopened;
+        self.adopted += more.adopted;
+        self.unchanged += more.unchanged;
+        self.replaced += more.replaced;
+    }
 }
 
 /// How much trouble a task may have before it is dead. Each counts on its own.

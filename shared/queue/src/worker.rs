@@ -45,6 +45,11 @@ impl fmt::Display for WorkerId {
     }
 }
 
+/// How long a silent worker stays in the list: two leases, and at least a minute.
+pub(crate) fn remembered(lease: Duration) -> Duration {
+    lease.saturating_mul(2).max(Duration::from_secs(60))
+}
+
 /// What a worker is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

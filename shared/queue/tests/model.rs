@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::TestCaseResult;
+use proptest::test_runner::{TestCaseResult, TestRunner};
 use tapemill_queue::conformance::{Fixture, Fresh, LEASE};
 use tapemill_queue::{
     Beat, ClaimRequest, Completion, Failure, HeartbeatRequest, Lease, NewTask, Outcome, Progress,
@@ -262,12 +262,31 @@ async fn same_answers(fixture: &impl Fixture, calls: &[Call]) -> TestCaseResult 
     Ok(())
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+fn checked(fixture: &impl Fixture, calls: &[Call]) -> TestCaseResult {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(same_answers(fixture, calls))
+}
 
-    #[test]
-    fn sqlite_gives_the_answers_of_the_reference(calls in vec(call(), 1..60)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(same_answers(&fixture::SqliteFixture, &calls))?;
-    }
+#[test]
+fn sqlite_gives_the_answers_of_the_reference() {
+    check(&fixture::SqliteFixture);
+}
+
+#[test]
+fn redis_gives_the_answers_of_the_reference() {
+    check(&fixture::RedisFixture::start());
+}
+
+fn check(fixture: &impl Fixture) {
+    let config = ProptestConfig {
+        cases: 192,
+        source_file: Some(file!()),
+        ..ProptestConfig::default()
+    };
+    let calls = vec(call(), 1..60);
+    let checked = TestRunner::new(config).run(&calls, |calls| checked(fixture, &calls));
+    checked.unwrap_or_else(|failure| panic!("{failure}"));
 }

@@ -209,7 +209,25 @@ pub(crate) fn assert_lost<T: std::fmt::Debug>(result: Result<T, QueueError>, cla
 #[macro_export]
 macro_rules! conformance_suite {
     ($fixture:expr) => {
-        $crate::conformance_cases! { $fixture;
+        $crate::conformance_cases! { conformance_tests, $fixture }
+    };
+}
+
+/// Runs every case of the suite, one after the other, naming each: for a fixture that is slow to make.
+/// Stands in an asynchronous test.
+#[macro_export]
+macro_rules! conformance_run {
+    ($fixture:expr) => {
+        $crate::conformance_cases! { conformance_calls, $fixture }
+    };
+}
+
+/// All cases, handed to another macro.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_cases {
+    ($then:ident, $fixture:expr) => {
+        $crate::$then! { $fixture;
             // planning
             enqueueing_again_adds_nothing
             a_pending_task_takes_new_bytes_spec_and_order
@@ -301,13 +319,26 @@ macro_rules! conformance_suite {
 /// One named test per case.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! conformance_cases {
+macro_rules! conformance_tests {
     ($fixture:expr; $($case:ident)*) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
                 $crate::conformance::$case(&$fixture).await;
             }
+        )*
+    };
+}
+
+/// One call per case.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_calls {
+    ($fixture:expr; $($case:ident)*) => {
+        $(
+            // Told only when a case fails.
+            println!("case {}", stringify!($case));
+            $crate::conformance::$case(&$fixture).await;
         )*
     };
 }

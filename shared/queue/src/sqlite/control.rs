@@ -12,11 +12,8 @@ use super::fault::Fault;
 use super::finish::{Trouble, end_in_trouble, holding};
 use super::rows::{count, state};
 use crate::clock::{millis, until};
+use crate::control::{CANCELLED, CANCELLED_MESSAGE};
 use crate::{AttemptOutcome, TaskId, TaskState, settings};
-
-/// The reason a task is dead when someone gave it up.
-pub(super) const CANCELLED: &str = "cancelled";
-const CANCELLED_MESSAGE: &str = "someone cancelled the task";
 
 /// Gives tasks fresh budgets; see [`Queue::retry`](crate::Queue::retry).
 pub(super) fn retry(tx: &Transaction<'_>, now: i64, ids: &[TaskId]) -> Result<u64, Fault> {

@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::control::{CANCELLED, brake_left, is_paused};
+use super::control::{brake_left, is_paused};
 use super::fault::Fault;
 use super::rows::{count, state, stored};
 use crate::clock::millis;
+use crate::control::CANCELLED;
+use crate::worker::remembered;
 use crate::{Beat, HeartbeatReply, HeartbeatRequest, Lease, LostReason, TaskState, WorkerState};
-
-/// A silent worker stays in the list for so many leases, and at least this long.
-const REMEMBERED_LEASES: u32 = 2;
-const REMEMBERED_AT_LEAST: Duration = Duration::from_secs(60);
 
 /// A heartbeat that owns what it names.
 pub(super) struct Beating {
@@ -104,16 +102,12 @@ fn record_worker(tx: &Transaction<'_>, now: i64, beating: &Beating) -> Result<()
             .execute([&beating.worker])?;
         return Ok(());
     }
-    let remembered = beating
-        .lease
-        .saturating_mul(REMEMBERED_LEASES)
-        .max(REMEMBERED_AT_LEAST);
     tx.prepare_cached(include_str!("sql/record_worker.sql"))?
         .execute(params![
             beating.worker,
             beating.state.as_str(),
             now,
-            now + millis(remembered),
+            now + millis(remembered(beating.lease)),
         ])?;
     Ok(())
 }

@@ -182,11 +182,7 @@ impl Queue for SqliteQueue {
                     enqueue::enqueue(tx, now, &chunk)
                 })
                 .await?;
-            total.created += part.created;
-            total.reopened += part.reopened;
-            total.adopted += part.adopted;
-            total.unchanged += part.unchanged;
-            total.replaced += part.replaced;
+            total += part;
         }
         Ok(total)
     }

@@ -7,11 +7,9 @@ use rusqlite::{Row, Transaction, params};
 use super::fault::Fault;
 use super::finish::{Held, Trouble, end_in_trouble};
 use super::rows::{count, json_list, task_id};
+use crate::control::{LOST, RAN_OUT};
 use crate::{AttemptOutcome, Budgets, Expired, Reaped, TaskId, TaskState};
 
-/// The reason a task is dead when its leases kept running out.
-const LOST: &str = "lost";
-const RAN_OUT: &str = "the lease ran out without a heartbeat";
 const GONE: &str = "the worker's process is gone";
 
 /// The open queues that hold leases.

@@ -10,6 +10,8 @@ const MOST_LINES: usize = 200_000;
 /// One request and what was answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Request {
+    /// When it came, in milliseconds since the server started.
+    pub at_ms: u64,
     /// `GET`, `HEAD`, …
     pub method: String,
     /// Decoded, without the leading slash: the key of a file, empty for a listing.

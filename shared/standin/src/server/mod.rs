@@ -21,7 +21,7 @@ mod reply;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::serve::ListenerExt as _;
@@ -78,6 +78,7 @@ pub struct Standin {
 
 #[derive(Debug)]
 pub(crate) struct State {
+    started: Instant,
     root: PathBuf,
     page_size: usize,
     faults: Mutex<FaultBook>,
@@ -128,6 +129,7 @@ impl Standin {
         let url = format!("http://{}", listener.local_addr().map_err(failed)?);
         let (stop, stopped) = watch::channel(false);
         let state = Arc::new(State {
+            started: Instant::now(),
             root,
             page_size: options.page_size,
             faults: Mutex::new(FaultBook::new(options.faults)),

@@ -75,6 +75,7 @@ async fn answer(Shared(state): Shared<Arc<State>>, http: HttpRequest) -> Respons
     let call = Call {
         is_head: http.method == Method::HEAD,
         request: Request {
+            at_ms: state.started.elapsed().as_millis() as u64,
             method: http.method.to_string(),
             path: query::decoded(path).unwrap_or_else(|| path.to_owned()),
             query: query.to_owned(),

@@ -1,54 +1,13 @@
-//! Listing what lies in a lake.
+//! Walking through a folder.
 
 use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::{LakeError, Result};
-use crate::lake::{Lake, is_absent};
-use crate::paths::{LakePath, Layout, TablePath};
-
-/// A published table in the lake.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TableFile {
-    /// What it holds.
-    pub table: TablePath,
-    /// The layout it lies in.
-    pub layout: Layout,
-    /// Where it lies.
-    pub path: LakePath,
-    /// Its size.
-    pub bytes: u64,
-}
-
-impl Lake {
-    /// Every published table, in both layouts, ordered by dataset, market, symbol and period.
-    ///
-    /// # Errors
-    ///
-    /// [`LakeError::ReadOnly`] or [`LakeError::Io`] for a folder that cannot be read.
-    pub fn tables(&self) -> Result<Vec<TableFile>> {
-        let mut tables = Vec::new();
-        for entry in walk(self)? {
-            if entry.is_folder {
-                continue;
-            }
-            if let Some((table, layout)) = TablePath::parse(&entry.path)
-                && let Ok(path) = LakePath::parse(&entry.path)
-            {
-                tables.push(TableFile {
-                    table,
-                    layout,
-                    path,
-                    bytes: entry.bytes,
-                });
-            }
-        }
-        tables.sort();
-        Ok(tables)
-    }
-}
+use crate::local::is_absent;
+use crate::paths::LakePath;
 
 /// A file or folder below the root.
 #[derive(Debug, Clone)]
@@ -61,13 +20,16 @@ pub(crate) struct Entry {
     pub bytes: u64,
 }
 
-/// Every file and folder that could be ours, each folder before what is in it. Links are followed, each folder once.
-/// Entries that vanish meanwhile and folders
-/// that cannot be ours (hidden, too deep, `lost+found`) are left out.
-pub(crate) fn walk(lake: &Lake) -> Result<Vec<Entry>> {
+/// Every file and folder below a folder of the root (`""` for all) that could be ours, each folder before what is in
+/// it. Links are followed, each folder once. Entries that vanish meanwhile and folders that cannot be ours (hidden, too
+/// deep, `lost+found`) are left out.
+pub(crate) fn walk(root: &Path, below: &str) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     let mut seen = HashSet::new();
-    let mut folders: Vec<(PathBuf, String)> = vec![(lake.root().to_path_buf(), String::new())];
+    let mut folders: Vec<(PathBuf, String)> = vec![match below {
+        "" => (root.to_path_buf(), String::new()),
+        below => (root.join(below), below.to_owned()),
+    }];
     while let Some((folder, prefix)) = folders.pop() {
         let listing = match fs::read_dir(&folder) {
             Ok(listing) => listing,
