@@ -20,7 +20,7 @@ use crate::survey::{Asking, survey};
 use crate::view::QueueView;
 
 /// How often expired leases are looked for.
-const REAP_EVERY: Duration = Duration::from_secs(5);
+const REAP_EVERY: Duration = Duration::from_secs(3);
 
 /// How often the queue is asked whether it still holds what was planned.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
