@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use tapemill_archive::{ArchiveError, Brake, Source};
 use tapemill_lake::{LakeError, Output};
-use tapemill_queue::{Queue, QueueError, reap_all};
-use tapemill_runtime::{Health, Outage, Outages, Ticker, one_line};
+use tapemill_queue::{Queue, QueueError, Stats, reap_all};
+use tapemill_runtime::{Health, Outage, Outages, Ticker};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -50,7 +50,7 @@ pub struct Coordinator {
     pub select: Box<Select>,
     /// Where archives come from.
     pub source: Arc<dyn Source>,
-    /// Of this process.
+    /// Waits the archive asks for.
     pub brake: Arc<Brake>,
     /// How the archive is asked.
     pub asking: Asking,
@@ -95,12 +95,14 @@ impl Coordinator {
         loop {
             let planned = turning(&ticker, self.plan()).await;
             let error = match planned {
-                Ok(plan) => {
+                Ok((selection, planned)) => {
                     failing.answered();
                     queue.answered();
                     planned_before = true;
-                    tell(&plan.planned);
-                    self.wait_until_due(&plan, &mut queue, &ticker).await;
+                    tell(&planned);
+                    let plan = (&selection, &planned);
+                    turning(&ticker, self.rebuild_catalogue(plan)).await;
+                    self.wait_until_due(plan, &mut queue, &ticker).await;
                     continue;
                 }
                 Err(error) if heals(&error) => error,
@@ -116,7 +118,7 @@ impl Coordinator {
         }
     }
 
-    async fn plan(&self) -> Result<Plan, PlanError> {
+    async fn plan(&self) -> Result<(Selection, Planned), PlanError> {
         let selection = (self.select)()?;
         let planning = async {
             let found = survey(&self.source, &selection, self.asking).await?;
@@ -129,13 +131,16 @@ impl Coordinator {
             enqueuer.enqueue(&selection, &found).await
         };
         let planned = in_step(&*self.queue, &self.brake, planning).await?;
-        let plan = Plan { selection, planned };
-        self.rebuild_catalogue(&plan).await;
-        Ok(plan)
+        Ok((selection, planned))
     }
 
     /// Returns when it is time to plan again: the period is over, or the queue lost what was planned.
-    async fn wait_until_due(&self, plan: &Plan, queue: &mut Outage, ticker: &Ticker) {
+    async fn wait_until_due(
+        &self,
+        plan: (&Selection, &Planned),
+        queue: &mut Outage,
+        ticker: &Ticker,
+    ) {
         let begun = Instant::now();
         let mut memory = Memory::default();
         let mut catalogued = Instant::now();
@@ -144,58 +149,54 @@ impl Coordinator {
             let left = self.replan.saturating_sub(begun.elapsed());
             tokio::time::sleep(left.min(LOOK_EVERY)).await;
             ticker.tick();
-            let stats = match self.lost(&mut memory, &plan.planned).await {
+            let stats = match self.lost(&mut memory, plan.1).await {
                 Ok(None) => {
                     tracing::warn!(
                         "the queue lost its tasks: it was deleted, or its store came back empty; planning again"
                     );
                     return;
                 }
-                Ok(Some(completions)) => completions,
+                Ok(Some(stats)) => stats,
                 Err(error) => {
                     turning(ticker, tokio::time::sleep(queue.failed(&error))).await;
                     continue;
                 }
             };
             queue.answered();
-            if *completions.get_or_insert(stats) < stats && catalogued.elapsed() >= CATALOGUE_EVERY
-            {
+            let has_more = *completions.get_or_insert(stats.completions) < stats.completions;
+            let [pending, leased, ..] = stats.totals();
+            let is_drained = pending.tasks + leased.tasks == 0;
+            if has_more && (is_drained || catalogued.elapsed() >= CATALOGUE_EVERY) {
                 turning(ticker, self.rebuild_catalogue(plan)).await;
-                (catalogued, completions) = (Instant::now(), Some(stats));
+                (catalogued, completions) = (Instant::now(), Some(stats.completions));
             }
         }
     }
 
-    /// The completions so far; `None` when the queue does not hold what was planned.
+    /// How the queue stands; `None` when it does not hold what was planned.
     async fn lost(
         &self,
         memory: &mut Memory,
         planned: &Planned,
-    ) -> Result<Option<u64>, QueueError> {
+    ) -> Result<Option<Stats>, QueueError> {
         let settings = self.queue.settings().await?;
         let stats = self.queue.stats().await?;
         let lost = memory.lost(settings.is_some(), &stats) || memory.lacks(planned, &stats);
-        Ok((!lost).then_some(stats.completions))
+        Ok((!lost).then_some(stats))
     }
 
-    /// For people, so that trouble with it is no reason to stop.
-    async fn rebuild_catalogue(&self, plan: &Plan) {
-        let Plan { selection, planned } = plan;
+    /// Rebuilds the catalogue of what was planned; it is for people, so trouble with it is no reason to stop.
+    async fn rebuild_catalogue(&self, (selection, planned): (&Selection, &Planned)) {
         let catalogue = Catalogue {
             queue: &*self.queue,
             output: &self.output,
         };
-        let rebuilt = catalogue.rebuild(selection.market, &selection.data, Some(&planned.symbols));
+        let symbols = Some(&planned.symbols);
+        let rebuilt = catalogue.rebuild(selection.market, &selection.data, symbols);
         if let Err(error) = rebuilt.await {
-            tracing::warn!("the catalogue is not up to date: {}", one_line(&error));
+            tracing::warn!("the catalogue is not up to date: {error}");
         }
     }
-}
-
-/// What was planned last.
-struct Plan {
-    selection: Selection,
-    planned: Planned,
 }
 
 /// Returns expired leases, for as long as the process runs.

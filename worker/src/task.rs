@@ -22,7 +22,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// The longest wait between two tries of a call that ends a task.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long handing a task back is tried.
+/// How long handing a task back is tried: its lease runs out all the same.
 const HAND_BACK: Duration = Duration::from_secs(10);
 
 /// How a claimed task ended for this process.
@@ -42,7 +42,7 @@ pub(crate) enum Ending {
     Lost,
     /// The output is full or read-only: the task was handed back, and every other would fail alike.
     Disk(LakeError),
-    /// The store takes nothing now: the task was handed back, and every other has to wait as well.
+    /// The output takes nothing now: the task was handed back, and every other would fail alike until that heals.
     Outage(LakeError),
 }
 
@@ -200,27 +200,25 @@ impl Task<'_> {
         }
     }
 
-    /// Hands the task back; not for as long as other calls, since its lease runs out all the same.
-    async fn release(&self) -> Result<(), QueueError> {
-        let enough = tokio::time::sleep(HAND_BACK);
-        self.outage()
-            .outlast(enough, QueueError::retryable, || {
-                self.queue.release(self.lease())
-            })
-            .await
-    }
-
     async fn released(&self) -> Result<Ending, QueueError> {
-        match self.release().await {
+        match self.hand_back().await {
             Ok(()) => Ok(Ending::Released),
             Err(QueueError::LeaseLost { .. }) => Ok(self.lost()),
             Err(error) => Err(error),
         }
     }
 
+    async fn hand_back(&self) -> Result<(), QueueError> {
+        self.outage()
+            .outlast(tokio::time::sleep(HAND_BACK), QueueError::retryable, || {
+                self.queue.release(self.lease())
+            })
+            .await
+    }
+
     /// Releases the task because of the output. That is what counts, whatever the queue answers.
     async fn handed_back(&self, error: LakeError) -> Result<Ending, QueueError> {
-        let _ = self.release().await;
+        let _ = self.hand_back().await;
         Ok(if error.is_disk() {
             Ending::Disk(error)
         } else {

@@ -91,7 +91,7 @@ impl Job {
         let mut plan = tokio::select! {
             biased;
             () = shutdown.draining().cancelled() => return Ok(None),
-            planned = self.plan_in_step(self.args.force, terminal) => planned?,
+            planned = self.plan(self.args.force, terminal) => planned?,
         };
         loop {
             let stopped = self.work(&plan.todo, terminal, shutdown).await?;
@@ -102,15 +102,12 @@ impl Job {
             let Some(ended) = ended else {
                 return Ok(None);
             };
-            if stopped == Stopped::Drained {
-                return Ok(Some((ended, stopped)));
-            }
-            if ended.vanished == 0 {
+            if stopped == Stopped::Finished && ended.vanished == 0 {
+                let (selection, planned) = (&plan.selection, &plan.planned);
                 let output = &self.workshop.output;
-                let Plan {
-                    selection, planned, ..
-                } = &plan;
                 context::catalogue(&*self.queue, output, selection, planned).await;
+            }
+            if stopped == Stopped::Drained || ended.vanished == 0 {
                 return Ok(Some((ended, stopped)));
             }
             tracing::warn!(
@@ -119,7 +116,7 @@ impl Job {
             );
             let again = self
                 .serving
-                .once_it_answers(async || self.plan_in_step(false, terminal).await)
+                .once_it_answers(async || self.plan(false, terminal).await)
                 .await?;
             match again {
                 Some(again) => plan = again,
@@ -128,22 +125,21 @@ impl Job {
         }
     }
 
-    async fn plan_in_step(&self, force: bool, terminal: &Terminal) -> Result<Plan, Failure> {
-        let planning = self.plan(force, terminal);
-        in_step(&*self.queue, &self.workshop.brake, planning).await
-    }
-
     async fn plan(&self, force: bool, terminal: &Terminal) -> Result<Plan, Failure> {
         let selection = context::selection(&self.args.selection)?;
         let source = &self.workshop.source;
-        let found = survey(source, &selection, context::asking(&self.args.asking)).await?;
-        let enqueuer = Enqueuer {
-            queue: self.queue.clone(),
-            source: source.clone(),
-            output: self.workshop.output.clone(),
-            force,
+        let planning = async {
+            let found = survey(source, &selection, context::asking(&self.args.asking)).await?;
+            let enqueuer = Enqueuer {
+                queue: self.queue.clone(),
+                source: source.clone(),
+                output: self.workshop.output.clone(),
+                force,
+            };
+            let planned = enqueuer.enqueue(&selection, &found).await?;
+            Ok::<_, Failure>((found, planned))
         };
-        let planned = enqueuer.enqueue(&selection, &found).await?;
+        let (found, planned) = in_step(&*self.queue, &self.workshop.brake, planning).await?;
         let todo = unfinished(&*self.queue, &planned).await?;
         terminal.say(&format!(
             "{}, {}: {} to do, {} finished before, {} in the archive",
@@ -198,7 +194,7 @@ impl Job {
     }
 }
 
-/// The selection, its tasks, and those that are not finished.
+/// The tasks of the selection, and those that are not finished.
 struct Plan {
     selection: Selection,
     planned: Planned,
