@@ -155,6 +155,29 @@ fn a_killed_worker_leaves_nothing_half_done_in_the_bucket() {
 }
 
 #[test]
+fn a_month_replaces_its_days_in_a_bucket() {
+    let (lab, moto) = (Lab::new(BINARY), Moto::start());
+    let days = ["2024-01-05", "2024-01-06"].map(|day| lab.mirror.trades("BTCUSDT", day, 500));
+    run(&lab, &moto.address).run().expect(0);
+    let with_days = hashes(&moto).len();
+    days.iter().for_each(|day| lab.mirror.remove(day));
+    lab.mirror.trades("BTCUSDT", "2024-01", 5_000);
+
+    let gate = Gate::before(&moto.address);
+    run(&lab, &gate.address).run().expect(0);
+    let removals = |seen: Vec<String>| {
+        let removals = seen.into_iter().filter(|line| line.contains("?delete"));
+        removals.count()
+    };
+    let for_the_month = removals(gate.seen());
+    run(&lab, &gate.address).args(["--force"]).run().expect(0);
+
+    assert_eq!((with_days, for_the_month), (4, 1));
+    assert_eq!(removals(gate.seen()), 0, "nothing is left to be removed");
+    assert_eq!(hashes(&moto), lab.undisturbed());
+}
+
+#[test]
 fn archives_are_fetched_into_a_bucket_once() {
     let (lab, moto) = (lab(), Moto::start());
     let lake = moto::lake(&moto.address, "research/tapes");
