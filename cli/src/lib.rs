@@ -12,6 +12,7 @@ mod failure;
 mod format;
 mod output_place;
 mod progress;
+mod queue_name;
 mod serving;
 mod settings;
 

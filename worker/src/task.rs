@@ -22,7 +22,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// The longest wait between two tries of a call that ends a task.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long handing a task back is tried.
+/// How long handing a task back is tried: its lease runs out all the same.
 const HAND_BACK: Duration = Duration::from_secs(10);
 
 /// How a claimed task ended for this process.
