@@ -153,6 +153,22 @@ async fn a_user_who_may_touch_only_queues_is_enough() {
 }
 
 #[tokio::test]
+async fn a_user_of_one_queue_is_enough_for_it() {
+    let rules = "~tapemill:{q}:* &* +@all -@admin -@dangerous";
+    let redis = Redis::with(
+        RedisOptions::new()
+            .password("admin")
+            .user("worker", "pw", rules),
+    );
+    let queue = open(&redis.url()).await;
+
+    let settings = [("codec".to_owned(), "1".to_owned())].into();
+    queue.fix_settings(&settings).await.unwrap();
+    queue.enqueue(&[NewTask::new("a", "d")]).await.unwrap();
+    queue.clear().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_replica_is_refused() {
     let primary = Redis::start();
     let replica = Redis::with(RedisOptions::new().replica_of(&primary));

@@ -147,14 +147,17 @@ impl RedisQueue {
         Ok(names)
     }
 
-    /// Adds this queue to the names, or takes it off.
+    /// Adds this queue to the names, or takes it off. A user who may touch only this queue has no names.
     async fn register(&self, op: &'static str, there: bool) -> Result<(), QueueError> {
         let mut command = redis::cmd(if there { "SADD" } else { "SREM" });
         command.arg(QUEUES).arg(&self.url.queue);
         let answer = self.link.send(&command, &self.keys).await;
-        answer
-            .map(drop)
-            .map_err(|error| into_error(error, &self.name, op))
+        match answer {
+            Err(error) if error.code() == Some("NOPERM") => Ok(()),
+            answer => answer
+                .map(drop)
+                .map_err(|error| into_error(error, &self.name, op)),
+        }
     }
 
     async fn check_schema(&self) -> Result<(), QueueError> {

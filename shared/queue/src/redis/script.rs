@@ -34,6 +34,7 @@ const COUNTS: &str = include_str!("lua/lib/counts.lua");
 const LEASES: &str = include_str!("lua/lib/leases.lua");
 const TROUBLE: &str = include_str!("lua/lib/trouble.lua");
 const REMOVAL: &str = include_str!("lua/lib/removal.lua");
+const TOGETHER: &str = include_str!("lua/lib/together.lua");
 const VIEW: &str = include_str!("lua/lib/view.lua");
 
 macro_rules! script {
@@ -117,7 +118,7 @@ script!(
         Requests,
         Counts
     ],
-    [CLOCK, RECORD, PAGES, READY, COUNTS]
+    [CLOCK, RECORD, TOGETHER, PAGES, READY, COUNTS]
 );
 script!(
     HEARTBEAT,
@@ -130,7 +131,7 @@ script!(
     COMPLETE,
     "complete.lua",
     [Meta, Tasks, Leases, Started, Requests, Counts, Rate],
-    [CLOCK, RECORD, COUNTS, LEASES]
+    [CLOCK, RECORD, TOGETHER, COUNTS, LEASES]
 );
 script!(
     FAIL,

@@ -29,8 +29,8 @@ local function tell(answer, id, task, deadline_in)
 end
 
 -- A claim whose answer was lost: what is still held of it, also while paused.
-local function is_repeated(claim)
-    for id in string.gmatch(redis.call('HGET', REQUESTS, claim.request) or '', '[^\n]+') do
+local function is_repeated(claim, ids)
+    for id in string.gmatch(ids or '', '[^\n]+') do
         local task = read_task(id)
         if task and task[STATE] == LEASED and task[REQUEST] == claim.request
             and task[WORKER] == claim.worker then
@@ -110,15 +110,25 @@ local function save_page_at_hand()
     page = nil
 end
 
-local function choose_next(claim)
-    for size = 1, claim.limit do
-        local id = next_ready()
-        if not id then
-            break
+-- The ids that the claims without names get, in turn.
+local function choose_next(claims)
+    local ids = {}
+    for _, claim in ipairs(claims) do
+        for size = 1, claim.first and 0 or claim.limit do
+            local id = next_ready()
+            if not id then
+                break
+            end
+            claim.chosen[size] = id
+            ids[#ids + 1] = id
         end
-        local task = read_task(id)
-        claim.chosen[size], claim.chosen[id] = id, task
-        change_since(task[TIME], -1)
+    end
+    local tasks = read_tasks(ids)
+    for _, claim in ipairs(claims) do
+        for _, id in ipairs(claim.first and {} or claim.chosen) do
+            claim.chosen[id] = tasks[id]
+            change_since(tasks[id][TIME], -1)
+        end
     end
 end
 
@@ -126,8 +136,13 @@ local control = redis.call('HMGET', META, 'paused', 'brake', 'highest')
 local highest = tonumber(control[3] or 0)
 local raised = false
 
+-- What leasing writes, each kind together.
+local records, deadlines, starts, requests = {}, {}, {}, {}
+local started = string.format('%.0f', now)
+
 local function lease(claim)
     local alone = #claim.chosen == 1 and 1 or 0
+    local deadline = string.format('%.0f', now + claim.length)
     for _, id in ipairs(claim.chosen) do
         local task = claim.chosen[id]
         task[STATE], task[TIME] = LEASED, now
@@ -135,13 +150,16 @@ local function lease(claim)
         if task[GENERATION] > highest then
             highest, raised = task[GENERATION], true
         end
-        write_task(id, task, claim.request, claim.worker, alone, 0, 0, 0)
-        redis.call('ZADD', LEASES, now + claim.length, id)
-        redis.call('ZADD', STARTED, now, id)
+        local size = #records
+        records[size + 1] = id
+        records[size + 2] = pack_task(id, task, claim.request, claim.worker, alone, 0, 0, 0)
+        deadlines[size + 1], deadlines[size + 2] = deadline, id
+        starts[size + 1], starts[size + 2] = started, id
         count_move(task, PENDING)
         tell(claim.answer, id, task, claim.length)
     end
-    redis.call('HSET', REQUESTS, claim.request, table.concat(claim.chosen, '\n'))
+    requests[#requests + 1] = claim.request
+    requests[#requests + 1] = #claim.chosen == 1 and claim.chosen[1] or table.concat(claim.chosen, '\n')
 end
 
 local refusal
@@ -153,9 +171,14 @@ else
     promote()
 end
 
+local names = {}
+for position, claim in ipairs(claims) do
+    names[position] = claim.request
+end
+local earlier = call_together('HMGET', REQUESTS, names)
 local answers, open = {}, {}
 for position, claim in ipairs(claims) do
-    if is_repeated(claim) then
+    if is_repeated(claim, earlier[position]) then
         answers[position] = claim.answer
     elseif refusal then
         answers[position] = refusal
@@ -170,16 +193,16 @@ for _, claim in ipairs(open) do
     end
 end
 save_ready()
-for _, claim in ipairs(open) do
-    if not claim.first then
-        choose_next(claim)
-    end
-end
+choose_next(open)
 for _, claim in ipairs(open) do
     if #claim.chosen > 0 then
         lease(claim)
     end
 end
+call_together('HSET', TASKS, records)
+call_together('ZADD', LEASES, deadlines)
+call_together('ZADD', STARTED, starts)
+call_together('HSET', REQUESTS, requests)
 save_page_at_hand()
 save_ready()
 save_counts()

@@ -4,15 +4,31 @@
 -- Returns for each 1, or 0 when the lease is lost.
 local answers = {}
 local completions, rows, bytes, began = 0, 0, 0, now
+local ids = {}
+for at = 4, #ARGV, 7 do
+    ids[#ids + 1] = ARGV[at]
+end
+local tasks = read_tasks(ids)
+
+-- What finishing writes, each kind together. First come those that free memory: a full server accepts the
+-- rest then.
+local ended, requests, records = {}, {}, {}
+
 for at = 4, #ARGV, 7 do
     local id, generation, request = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2]
-    local task = read_task(id)
+    local task = tasks[id]
     local accepted = is_held(task, generation, request)
     if accepted then
-        end_lease(id, task)
+        if task[ALONE] == 1 then
+            ended[#ended + 1], requests[#requests + 1] = id, request
+        else
+            end_lease(id, task)
+        end
         began = math.min(began, task[TIME])
         task[STATE], task[TIME], task[REASON], task[MESSAGE] = tonumber(ARGV[at + 3]), now, false, false
-        write_task(id, task, string.sub(request, 1, REQUEST_TAG), ARGV[at + 4])
+        task[REQUEST] = string.sub(request, 1, REQUEST_TAG)
+        records[#records + 1] = id
+        records[#records + 1] = pack_task(id, task, task[REQUEST], ARGV[at + 4])
         count_move(task, LEASED)
         completions = completions + 1
         rows, bytes = rows + tonumber(ARGV[at + 5]), bytes + tonumber(ARGV[at + 6])
@@ -24,6 +40,10 @@ end
 if completions == 0 then
     return answers
 end
+call_together('ZREM', LEASES, ended)
+call_together('ZREM', STARTED, ended)
+call_together('HDEL', REQUESTS, requests)
+call_together('HSET', TASKS, records)
 save_counts()
 redis.call('HINCRBY', META, 'completions', completions)
 

@@ -1,15 +1,19 @@
 -- COUNTS: tasks and bytes of each dataset and state, so that nobody ever counts tasks.
 local changes = {}
 
-local function change(field, by)
-    changes[field] = (changes[field] or 0) + by
-end
-
 -- Counts tasks with these bytes in, or out.
 local function count(dataset, state, tasks, bytes)
-    local field = state .. ' ' .. dataset
-    change('t' .. field, tasks)
-    change('b' .. field, tasks * bytes)
+    local of_dataset = changes[dataset]
+    if not of_dataset then
+        of_dataset = {}
+        changes[dataset] = of_dataset
+    end
+    local change = of_dataset[state]
+    if not change then
+        of_dataset[state] = { tasks, tasks * bytes }
+        return
+    end
+    change[1], change[2] = change[1] + tasks, change[2] + tasks * bytes
 end
 
 -- Counts a task out of the state it was in, and into its state now.
@@ -19,9 +23,15 @@ local function count_move(task, before)
 end
 
 local function save_counts()
-    for field, by in pairs(changes) do
-        if by ~= 0 then
-            redis.call('HINCRBY', COUNTS, field, string.format('%.0f', by))
+    for dataset, states in pairs(changes) do
+        for state, change in pairs(states) do
+            local field = state .. ' ' .. dataset
+            if change[1] ~= 0 then
+                redis.call('HINCRBY', COUNTS, 't' .. field, change[1])
+            end
+            if change[2] ~= 0 then
+                redis.call('HINCRBY', COUNTS, 'b' .. field, string.format('%.0f', change[2]))
+            end
         end
     end
 end

@@ -22,9 +22,8 @@ local function second_part(id)
     return string.match(id, '^[^/]*/([^/]*)/')
 end
 
--- The task's fields; nil when there is no such task.
-local function read_task(id)
-    local packed = redis.call('HGET', TASKS, id)
+-- The fields of a packed task; nil when there is none.
+local function unpack_task(id, packed)
     local task = packed and { cmsgpack.unpack(packed) }
     if task and task[DATASET] == true then
         task[DATASET] = second_part(id)
@@ -32,12 +31,21 @@ local function read_task(id)
     return task
 end
 
--- Stores the common fields and those of the task's state, given as the rest.
-local function write_task(id, task, ...)
+-- The common fields and those of the task's state, given as the rest.
+local function pack_task(id, task, ...)
     local dataset = task[DATASET] ~= second_part(id) and task[DATASET]
-    redis.call('HSET', TASKS, id, cmsgpack.pack(
+    return cmsgpack.pack(
         task[STATE], task[GENERATION], task[ATTEMPTS], task[EXPIRIES], task[URGENT], task[RANK],
-        task[BYTES], task[TIME], dataset or true, task[SPEC], task[REASON], task[MESSAGE], ...))
+        task[BYTES], task[TIME], dataset or true, task[SPEC], task[REASON], task[MESSAGE], ...)
+end
+
+-- The task's fields; nil when there is no such task.
+local function read_task(id)
+    return unpack_task(id, redis.call('HGET', TASKS, id))
+end
+
+local function write_task(id, task, ...)
+    redis.call('HSET', TASKS, id, pack_task(id, task, ...))
 end
 
 -- Whether a lease is the one the task is under.
