@@ -1,6 +1,7 @@
 //! Runs the command and keeps what it said.
 
 use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
@@ -31,6 +32,7 @@ impl Tapemill {
             }
         }
         command
+            .arg0("tapemill")
             .env("NO_PROXY", "127.0.0.1,localhost")
             .stdin(Stdio::null());
         Self(command)
