@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::tally::Tally;
 use super::{Side, Trouble, Victim};
-use crate::{Cut, Finished, Port, Proxy, Running, Tapemill, Way};
+use crate::{Cut, Finished, Port, Proxy, Running, Tapemill, Way, until};
 
 /// A process that was told to end does so within its grace and some; beyond this it hangs.
 const ENDS_WITHIN: Duration = Duration::from_secs(40);
@@ -106,9 +107,15 @@ impl Member {
         };
     }
 
-    /// SIGTERM.
+    /// SIGTERM, once it listens: before, it may not yet know what that means.
     pub fn term(&mut self) {
         self.cont();
+        let port = self.port.number();
+        if let Life::Up(running) = &mut self.life {
+            until("it listens", || {
+                TcpStream::connect(("127.0.0.1", port)).is_ok() || !running.is_running()
+            });
+        }
         self.read();
         self.life = match std::mem::replace(&mut self.life, Life::Away) {
             Life::Up(running) => {
