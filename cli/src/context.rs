@@ -212,6 +212,13 @@ pub async fn catalogue(
     }
 }
 
+/// As [`catalogue`], of whatever has one: for a worker that saw the queue drained.
+pub async fn refresh_catalogues(queue: &dyn Queue, output: &Output) {
+    if let Err(error) = (Catalogue { queue, output }).refresh().await {
+        tracing::warn!("the catalogue is not up to date: {error}");
+    }
+}
+
 /// What attempts need.
 pub fn workshop(
     source: Arc<dyn Source>,

@@ -30,12 +30,15 @@ impl Serving {
     pub fn new(shutdown: &Shutdown) -> Self {
         let metrics = Metrics::new();
         let meter = Meter::register(metrics.registry()).expect("the registry is new");
-        let answers = meter.clone();
+        let outages = Outages::of("the queue", "answers again");
+        // The queue may answer some calls and refuse others, as one that is full does.
+        let (answers, lasting) = (meter.clone(), outages.clone());
+        let ready = move || lasting.none_lasts().and_then(|()| answers.ready());
         let draining = shutdown.draining().clone();
         Self {
             metrics,
-            health: Health::new(draining.clone(), move || answers.ready()),
-            outages: Outages::of("the queue", "answers again"),
+            health: Health::new(draining.clone(), ready),
+            outages,
             stop: CancellationToken::new(),
             meter,
             draining,

@@ -62,6 +62,27 @@ impl Catalogue<'_> {
         Ok(rebuilt)
     }
 
+    /// Brings the catalogues that are there up to date: what a worker knows to do, which has no selection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::rebuild`].
+    pub async fn refresh(&self) -> Result<(), PlanError> {
+        for dataset in self.queue.stats().await?.datasets.into_keys() {
+            let Ok(data) = dataset.parse::<Data>() else {
+                continue;
+            };
+            for market in [Market::Um, Market::Cm, Market::Spot] {
+                let (lake, table) = (self.output.lake.clone(), data.tables().swap_remove(0));
+                let is_there = on_a_thread(move || lake.catalogue(&table, market)).await?;
+                if is_there.is_some() {
+                    self.rebuild_one(market, data, None).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn rebuild_one(
         &self,
         market: Market,

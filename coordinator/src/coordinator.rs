@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tapemill_archive::{ArchiveError, Brake, Source};
-use tapemill_lake::Output;
+use tapemill_lake::{LakeError, Output};
 use tapemill_queue::{Queue, QueueError, Stats, reap_all};
-use tapemill_runtime::{Health, Outage, Outages, Ticker};
+use tapemill_runtime::{Health, Outage, Outages, Ticker, one_line};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +20,7 @@ use crate::survey::{Asking, survey};
 use crate::view::QueueView;
 
 /// How often expired leases are looked for.
-const REAP_EVERY: Duration = Duration::from_secs(5);
+const REAP_EVERY: Duration = Duration::from_secs(3);
 
 /// How often the queue is asked whether it still holds what was planned.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
@@ -50,7 +50,7 @@ pub struct Coordinator {
     pub select: Box<Select>,
     /// Where archives come from.
     pub source: Arc<dyn Source>,
-    /// Waits the archive asks for.
+    /// Of this process.
     pub brake: Arc<Brake>,
     /// How the archive is asked.
     pub asking: Asking,
@@ -95,14 +95,12 @@ impl Coordinator {
         loop {
             let planned = turning(&ticker, self.plan()).await;
             let error = match planned {
-                Ok((selection, planned)) => {
+                Ok(plan) => {
                     failing.answered();
                     queue.answered();
                     planned_before = true;
-                    tell(&planned);
-                    let plan = (&selection, &planned);
-                    turning(&ticker, self.rebuild_catalogue(plan)).await;
-                    self.wait_until_due(plan, &mut queue, &ticker).await;
+                    tell(&plan.planned);
+                    self.wait_until_due(&plan, &mut queue, &ticker).await;
                     continue;
                 }
                 Err(error) if heals(&error) => error,
@@ -118,7 +116,7 @@ impl Coordinator {
         }
     }
 
-    async fn plan(&self) -> Result<(Selection, Planned), PlanError> {
+    async fn plan(&self) -> Result<Plan, PlanError> {
         let selection = (self.select)()?;
         let planning = async {
             let found = survey(&self.source, &selection, self.asking).await?;
@@ -131,16 +129,13 @@ impl Coordinator {
             enqueuer.enqueue(&selection, &found).await
         };
         let planned = in_step(&*self.queue, &self.brake, planning).await?;
-        Ok((selection, planned))
+        let plan = Plan { selection, planned };
+        self.rebuild_catalogue(&plan).await;
+        Ok(plan)
     }
 
     /// Returns when it is time to plan again: the period is over, or the queue lost what was planned.
-    async fn wait_until_due(
-        &self,
-        plan: (&Selection, &Planned),
-        queue: &mut Outage,
-        ticker: &Ticker,
-    ) {
+    async fn wait_until_due(&self, plan: &Plan, queue: &mut Outage, ticker: &Ticker) {
         let begun = Instant::now();
         let mut memory = Memory::default();
         let mut catalogued = Instant::now();
@@ -149,7 +144,7 @@ impl Coordinator {
             let left = self.replan.saturating_sub(begun.elapsed());
             tokio::time::sleep(left.min(LOOK_EVERY)).await;
             ticker.tick();
-            let stats = match self.lost(&mut memory, plan.1).await {
+            let stats = match self.lost(&mut memory, &plan.planned).await {
                 Ok(None) => {
                     tracing::warn!(
                         "the queue lost its tasks: it was deleted, or its store came back empty; planning again"
@@ -185,18 +180,24 @@ impl Coordinator {
         Ok((!lost).then_some(stats))
     }
 
-    /// Rebuilds the catalogue of what was planned; it is for people, so trouble with it is no reason to stop.
-    async fn rebuild_catalogue(&self, (selection, planned): (&Selection, &Planned)) {
+    /// For people, so that trouble with it is no reason to stop.
+    async fn rebuild_catalogue(&self, plan: &Plan) {
+        let Plan { selection, planned } = plan;
         let catalogue = Catalogue {
             queue: &*self.queue,
             output: &self.output,
         };
-        let symbols = Some(&planned.symbols);
-        let rebuilt = catalogue.rebuild(selection.market, &selection.data, symbols);
+        let rebuilt = catalogue.rebuild(selection.market, &selection.data, Some(&planned.symbols));
         if let Err(error) = rebuilt.await {
-            tracing::warn!("the catalogue is not up to date: {error}");
+            tracing::warn!("the catalogue is not up to date: {}", one_line(&error));
         }
     }
+}
+
+/// What was planned last.
+struct Plan {
+    selection: Selection,
+    planned: Planned,
 }
 
 /// Returns expired leases, for as long as the process runs.
@@ -247,6 +248,7 @@ fn heals(error: &PlanError) -> bool {
             error,
             ArchiveError::Address { .. } | ArchiveError::Key { .. } | ArchiveError::Client { .. }
         ),
+        PlanError::Lake(LakeError::Address { .. }) => false,
         PlanError::Nothing { .. } | PlanError::Lake(_) | PlanError::Thread(_) => true,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use tapemill_archive::Source;
-use tapemill_lake::{Holdings, Output, Receipt, Wanted};
+use tapemill_lake::{Holdings, Output, REPLACES_DAYS, Receipt, Wanted};
 use tapemill_market::{ArchiveName, Symbol};
 use tapemill_queue::{Enqueued, NewTask, Queue, TaskId, TaskRecord, TaskState};
 
@@ -75,8 +75,8 @@ impl Enqueuer {
             let known = self.queue.get(&ids).await?;
             let tasks: Vec<Option<NewTask>> = stream::iter(archives.iter().zip(known))
                 .map(|((name, bytes), known)| {
-                    let held = holdings.of(name);
-                    self.task(selection, name, *bytes, known, held, &adoption)
+                    let task = self.plain(selection, name, *bytes, &holdings);
+                    self.task(task, name, known, holdings.of(name), &adoption)
                 })
                 .buffered(CHECKS_AT_ONCE)
                 .try_collect()
@@ -98,24 +98,40 @@ impl Enqueuer {
         Ok(planned)
     }
 
-    /// The task to enqueue; `None` where it is finished and its output is current. `held` are the sizes of its files,
-    /// if all are there.
-    async fn task(
+    /// The task of an archive, whatever is known of it.
+    fn plain(
         &self,
         selection: &Selection,
         name: &ArchiveName,
         bytes: u64,
+        holdings: &Holdings,
+    ) -> NewTask {
+        // The id says the rest. A queue holds many tasks, so that each byte counts.
+        let spec = match holdings.has_days_of(name) {
+            true => REPLACES_DAYS,
+            false => "",
+        };
+        NewTask {
+            urgent: selection.priority.contains(&name.symbol),
+            rank: days_since_epoch(name),
+            bytes,
+            spec: spec.to_owned(),
+            replaces: name.days().map(|day| TaskId::new(day.task_id())).collect(),
+            ..NewTask::new(name.task_id(), name.data.to_string())
+        }
+    }
+
+    /// The task as it is to be enqueued; `None` where it is finished and its output is current. `held` are the sizes of
+    /// its files, if all are there.
+    async fn task(
+        &self,
+        mut task: NewTask,
+        name: &ArchiveName,
         known: Option<TaskRecord>,
         held: Option<Vec<u64>>,
         adoption: &Adoption<'_>,
     ) -> Result<Option<NewTask>, PlanError> {
-        let mut task = NewTask {
-            urgent: selection.priority.contains(&name.symbol),
-            rank: days_since_epoch(name),
-            bytes,
-            replaces: name.days().map(|day| TaskId::new(day.task_id())).collect(),
-            ..NewTask::new(name.task_id(), name.data.to_string())
-        };
+        let bytes = task.bytes;
         match known.as_ref().map(|known| known.state) {
             _ if self.force => task.reopen = true,
             Some(TaskState::Done) if is_current(known.as_ref(), bytes, held.as_deref()) => {

@@ -201,7 +201,8 @@ def check_hive(folder, rows):
 
 def main():
     output = Path(sys.argv[1])
-    for dataset in sorted({output / path.relative_to(output).parts[0] for path in output.rglob("*.parquet")}):
+    folders = {path.relative_to(output).parts[0] for path in output.rglob("*.parquet")}
+    for dataset in sorted(output / name for name in folders if not name.startswith("_")):
         told = {"dataset": dataset.name, "files": 0, "rows": 0, "days": []}
         hive = {}
         for market in sorted(dataset.iterdir()):

@@ -9,7 +9,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Finished, Running, Tapemill, until};
+use tapemill_test_servers::until;
+
+use crate::{Finished, Running, Tapemill};
 
 /// Longer than any answer takes.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);

@@ -87,14 +87,15 @@ fn a_store_that_refuses_for_a_while_costs_no_attempt_and_no_byte() {
         puts += u32::from(request.line.starts_with("PUT "));
         match puts {
             // Whatever comes after the third file is refused for a while, the listing of the plan is not.
-            4..12 => Rule::Answer(403, "AccessDenied"),
+            4..8 => Rule::Answer(403, "AccessDenied"),
             _ => Rule::Pass,
         }
     });
 
     let ended = run(&lab, &gate.address).run().expect(0);
 
-    assert!(ended.stderr.contains("AccessDenied"), "{}", ended.stderr);
+    let told = ended.stderr.matches("AccessDenied").count();
+    assert_eq!(told, 1, "an outage is told once:\n{}", ended.stderr);
     assert_eq!(hashes(&moto), lab.undisturbed());
     let tasks = into_bucket(&lab, &["tasks", "list", "--json"], &moto.address)
         .run()
@@ -150,6 +151,29 @@ fn a_killed_worker_leaves_nothing_half_done_in_the_bucket() {
 
     run(&lab, &moto.address).run().expect(0);
 
+    assert_eq!(hashes(&moto), lab.undisturbed());
+}
+
+#[test]
+fn a_month_replaces_its_days_in_a_bucket() {
+    let (lab, moto) = (Lab::new(BINARY), Moto::start());
+    let days = ["2024-01-05", "2024-01-06"].map(|day| lab.mirror.trades("BTCUSDT", day, 500));
+    run(&lab, &moto.address).run().expect(0);
+    let with_days = hashes(&moto).len();
+    days.iter().for_each(|day| lab.mirror.remove(day));
+    lab.mirror.trades("BTCUSDT", "2024-01", 5_000);
+
+    let gate = Gate::before(&moto.address);
+    run(&lab, &gate.address).run().expect(0);
+    let removals = |seen: Vec<String>| {
+        let removals = seen.into_iter().filter(|line| line.contains("?delete"));
+        removals.count()
+    };
+    let for_the_month = removals(gate.seen());
+    run(&lab, &gate.address).args(["--force"]).run().expect(0);
+
+    assert_eq!((with_days, for_the_month), (4, 1));
+    assert_eq!(removals(gate.seen()), 0, "nothing is left to be removed");
     assert_eq!(hashes(&moto), lab.undisturbed());
 }
 

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::attempt::Workshop;
 
 /// How often expired leases are looked for.
-const REAP_EVERY: Duration = Duration::from_secs(5);
+const REAP_EVERY: Duration = Duration::from_secs(3);
 
 /// How often the queue is asked whether the archive told another process to wait.
 const HEED_EVERY: Duration = Duration::from_millis(500);

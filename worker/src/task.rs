@@ -108,8 +108,10 @@ impl Task<'_> {
             }
         }
         let (origin, verdict) = (prepared.origin.clone(), prepared.verdict);
-        let (output, month) = (self.workshop.output.clone(), name.clone());
-        let published = tokio::task::spawn_blocking(move || show(prepared, &output, &month)).await;
+        let (output, name) = (self.workshop.output.clone(), name.clone());
+        let spec = self.claim.spec.clone();
+        let published =
+            tokio::task::spawn_blocking(move || show(prepared, &output, &name, &spec)).await;
         let files = match published {
             Ok(Ok(files)) => files,
             Ok(Err(error)) if error.is_disk() || error.is_outage() => {
@@ -260,7 +262,12 @@ impl Task<'_> {
 }
 
 /// Shows what was prepared, the kept archive first, and removes what it replaces. Returns the sizes of the tables.
-fn show(prepared: Prepared, output: &Output, name: &ArchiveName) -> Result<Vec<u64>, LakeError> {
+fn show(
+    prepared: Prepared,
+    output: &Output,
+    name: &ArchiveName,
+    spec: &str,
+) -> Result<Vec<u64>, LakeError> {
     for kept in prepared.kept {
         kept.publish()?;
     }
@@ -268,7 +275,7 @@ fn show(prepared: Prepared, output: &Output, name: &ArchiveName) -> Result<Vec<u
     let sizes = tables
         .map(|table| table.publish().map(|published| published.bytes))
         .collect::<Result<_, _>>()?;
-    output.remove_days_of(name)?;
+    output.finish_month(name, spec)?;
     Ok(sizes)
 }
 

@@ -10,7 +10,6 @@ use crate::args::CoordinatorArgs;
 use crate::context;
 use crate::failure::Failure;
 use crate::progress::Terminal;
-use crate::queue_name;
 use crate::serving::Serving;
 
 /// Where it listens unless told otherwise.
@@ -26,14 +25,10 @@ pub async fn run(
     let brake = Arc::new(Brake::new());
     let source = context::source(&args.source, &brake)?;
     let output = context::output(&args.output, &args.shape)?;
-    let url = context::shown_queue(&args.queue, &args.output)?;
+    let label = context::queue_label(&args.queue, &args.output)?;
     let mut serving = Serving::new(shutdown);
-    let view = QueueView::new(url.clone());
-    let gauges = QueueGauges::register(
-        serving.metrics.registry(),
-        view.clone(),
-        queue_name::label(&url),
-    );
+    let view = QueueView::new(context::shown_queue(&args.queue, &args.output)?);
+    let gauges = QueueGauges::register(serving.metrics.registry(), view.clone(), label);
     let gauges = gauges.map_err(Failure::failed)?;
     serving.metrics = serving.metrics.before_each_scrape(move || gauges.read());
     // It mills nothing, and asks the archive: every process tells the same.

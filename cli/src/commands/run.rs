@@ -91,7 +91,7 @@ impl Job {
         let mut plan = tokio::select! {
             biased;
             () = shutdown.draining().cancelled() => return Ok(None),
-            planned = self.plan(self.args.force, terminal) => planned?,
+            planned = self.plan_in_step(self.args.force, terminal) => planned?,
         };
         loop {
             let stopped = self.work(&plan.todo, terminal, shutdown).await?;
@@ -102,12 +102,15 @@ impl Job {
             let Some(ended) = ended else {
                 return Ok(None);
             };
-            if stopped == Stopped::Finished && ended.vanished == 0 {
-                let (selection, planned) = (&plan.selection, &plan.planned);
-                let output = &self.workshop.output;
-                context::catalogue(&*self.queue, output, selection, planned).await;
+            if stopped == Stopped::Drained {
+                return Ok(Some((ended, stopped)));
             }
-            if stopped == Stopped::Drained || ended.vanished == 0 {
+            if ended.vanished == 0 {
+                let output = &self.workshop.output;
+                let Plan {
+                    selection, planned, ..
+                } = &plan;
+                context::catalogue(&*self.queue, output, selection, planned).await;
                 return Ok(Some((ended, stopped)));
             }
             tracing::warn!(
@@ -116,13 +119,18 @@ impl Job {
             );
             let again = self
                 .serving
-                .once_it_answers(async || self.plan(false, terminal).await)
+                .once_it_answers(async || self.plan_in_step(false, terminal).await)
                 .await?;
             match again {
                 Some(again) => plan = again,
                 None => return Ok(Some((ended, Stopped::Drained))),
             }
         }
+    }
+
+    async fn plan_in_step(&self, force: bool, terminal: &Terminal) -> Result<Plan, Failure> {
+        let planning = self.plan(force, terminal);
+        in_step(&*self.queue, &self.workshop.brake, planning).await
     }
 
     async fn plan(&self, force: bool, terminal: &Terminal) -> Result<Plan, Failure> {
@@ -194,7 +202,7 @@ impl Job {
     }
 }
 
-/// The tasks of the selection, and those that are not finished.
+/// The selection, its tasks, and those that are not finished.
 struct Plan {
     selection: Selection,
     planned: Planned,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tapemill_archive::Brake;
 use tapemill_runtime::{Router, Shutdown, exit};
-use tapemill_worker::{Board, Scope, Worker};
+use tapemill_worker::{Board, Scope, Stopped, Worker};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::WorkerArgs;
@@ -41,6 +41,7 @@ pub async fn run(
         return Ok(exit::DONE);
     };
     let board = Arc::new(Board::default());
+    let (drained_queue, output) = (queue.clone(), workshop.output.clone());
     let shown = CancellationToken::new();
     let watch = terminal.watch(board.clone(), Goal::default(), shown.clone());
     let worker = Worker {
@@ -65,7 +66,9 @@ pub async fn run(
     if let Some(server) = server {
         server.stop().await;
     }
-    stopped?;
+    if stopped? == Stopped::Finished {
+        context::refresh_catalogues(&*drained_queue, &output).await;
+    }
     let finished = board.finished();
     terminal.say(&format!(
         "{} done, {} missing, {} dead; milled {} rows of {}",

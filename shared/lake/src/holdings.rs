@@ -128,6 +128,18 @@ impl Holdings {
         &months.unwrap_or_default() & &with_days
     }
 
+    /// Whether any table has days of this month.
+    pub fn has_days_of(&self, month: &ArchiveName) -> bool {
+        month.data.tables().iter().any(|table| {
+            let periods = self
+                .tables
+                .get(table)
+                .and_then(|of| of.get(month.symbol.as_str()));
+            let mut periods = periods.into_iter().flat_map(BTreeMap::keys);
+            periods.any(|period| period.is_day() && period.month() == month.period)
+        })
+    }
+
     /// Forgets the days of a month, which were removed.
     pub fn forget_days_of(&mut self, month: &ArchiveName) {
         for table in month.data.tables() {

@@ -1,15 +1,16 @@
 //! The output: where tables lie, how they are written, published and read back.
 //!
-//! A [`Lake`] is a folder of Parquet files, one per dataset, market, symbol and period ([`TablePath`]). A table goes
-//! through three hands, and nothing is visible before the last:
+//! A [`Lake`] is a folder, or a bucket of an S3-compatible store, of Parquet files, one per dataset, market, symbol and
+//! period ([`TablePath`]). A table goes through three hands, and nothing is visible before the last:
 //!
 //! ```text
 //! TableWriter::create ── write* ── finish(footer) ──► Staged ── publish ──► Published
 //!   hidden part, locked     rows in order              fsynced                renamed, folder fsynced
+//!   in memory, or uploading                            all bytes sent         put, or completed
 //! ```
 //!
-//! Dropping a writer or a [`Staged`] removes its part. A process that dies leaves the part with a free lock, and that is
-//! how [`cleanup`] tells it from one that is being written.
+//! Dropping a writer or a [`Staged`] removes its part, or its upload. A process that dies leaves the part with a free
+//! lock, and that is how [`cleanup`] tells it from one that is being written.
 //!
 //! **The same rows and footer give the same bytes**: batch boundaries do not matter, and no clock, host, path or worker
 //! name goes in. [`CODEC`] is raised when the bytes for the same input change.
@@ -46,7 +47,7 @@ pub use holdings::{Holdings, Wanted};
 pub use lake::{Lake, TableFile};
 pub use lineage::{CODEC, Footer, Lineage, Source, read_lineage};
 pub use local::PART_VERSION_SUFFIX;
-pub use output::Output;
+pub use output::{Output, REPLACES_DAYS};
 pub use paths::{LakePath, Layout, TablePath};
 pub use publish::{Part, Published, Staged};
 pub use reader::{TableReader, read_table};

@@ -79,7 +79,7 @@ impl Iterator for TableReader {
 ///
 /// # Errors
 ///
-/// As [`TableReader::open`]; damage met on the way is [`LakeError::Damaged`].
+/// As [`TableReader::open`]; damage met on the way is [`LakeError::Damaged`](crate::LakeError::Damaged).
 pub fn read_table(lake: &Lake, path: &LakePath) -> Result<Vec<RecordBatch>> {
     TableReader::open(lake, path)?.collect()
 }

@@ -127,8 +127,8 @@ impl TableWriter {
     /// # Errors
     ///
     /// [`LakeError::Unsorted`] for a row before its predecessor, [`LakeError::Table`] for a batch of another schema,
-    /// [`LakeError::Full`], [`LakeError::ReadOnly`] and [`LakeError::Io`] for the disk, what the store says for a bucket. After an error only dropping
-    /// makes sense.
+    /// [`LakeError::Full`], [`LakeError::ReadOnly`] and [`LakeError::Io`] for the disk, what the store says for a
+    /// bucket. After an error only dropping makes sense.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let batch = RecordBatch::try_new(self.schema.clone(), batch.columns().to_vec())
             .map_err(|error| self.refused(&error))?;

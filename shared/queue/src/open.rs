@@ -11,7 +11,7 @@ use crate::{Budgets, Queue, QueueError, RedisQueue, SqliteQueue, redis, sqlite};
 /// As [`SqliteQueue::open`] and [`RedisQueue::open`].
 pub async fn open(url: &str, budgets: Budgets) -> Result<Arc<dyn Queue>, QueueError> {
     if redis::is_redis_url(url) {
-        return Ok(Arc::new(open_redis(url, budgets).await?));
+        return Ok(Arc::new(open_redis(url, budgets, false).await?));
     }
     let path = sqlite::parse_url(url)?;
     let options = sqlite::Options {
@@ -36,7 +36,7 @@ pub async fn open(url: &str, budgets: Budgets) -> Result<Arc<dyn Queue>, QueueEr
 pub async fn open_existing(url: &str, budgets: Budgets) -> Result<Arc<dyn Queue>, QueueError> {
     let none = |queue: String| QueueError::NoQueue { queue };
     if redis::is_redis_url(url) {
-        let queue = open_redis(url, budgets).await?;
+        let queue = open_redis(url, budgets, true).await?;
         if !queue.exists().await? {
             return Err(none(queue.url().to_string()));
         }
@@ -58,7 +58,10 @@ pub async fn queues(url: &str) -> Result<Vec<String>, QueueError> {
     if !redis::is_redis_url(url) || url.contains("queue=") {
         return Ok(vec![url.to_owned()]);
     }
-    let names = open_redis(url, Budgets::default()).await?.names().await?;
+    let names = open_redis(url, Budgets::default(), true)
+        .await?
+        .names()
+        .await?;
     let joint = if url.contains('?') { '&' } else { '?' };
     let named = |name: &String| format!("{url}{joint}queue={name}");
     Ok(names.iter().map(named).collect())
@@ -77,10 +80,11 @@ pub fn shown(url: &str) -> Result<String, QueueError> {
     Ok(url.to_owned())
 }
 
-async fn open_redis(url: &str, budgets: Budgets) -> Result<RedisQueue, QueueError> {
+async fn open_redis(url: &str, budgets: Budgets, untold: bool) -> Result<RedisQueue, QueueError> {
     let options = redis::Options {
         budgets,
         credentials: redis::Credentials::from_environment(),
+        untold,
         clock: None,
     };
     RedisQueue::open(url, options).await

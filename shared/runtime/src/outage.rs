@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Waits between tries: half a second, doubling, ten seconds at most.
@@ -14,8 +14,15 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 pub struct Outages {
     what: &'static str,
     over: &'static str,
+    failing: Arc<Mutex<Failing>>,
+}
+
+#[derive(Debug, Default)]
+struct Failing {
     /// Callers whose last try failed.
-    failing: Arc<Mutex<usize>>,
+    callers: usize,
+    /// What the latest of them met.
+    why: String,
 }
 
 impl Outages {
@@ -38,11 +45,21 @@ impl Outages {
         }
     }
 
-    fn change(&self, change: impl FnOnce(usize) -> usize) -> (usize, usize) {
-        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = *failing;
-        *failing = change(before);
-        (before, *failing)
+    /// Whether an outage lasts for nobody.
+    ///
+    /// # Errors
+    ///
+    /// What the latest failed try met.
+    pub fn none_lasts(&self) -> Result<(), String> {
+        let failing = self.failing();
+        match failing.callers {
+            0 => Ok(()),
+            _ => Err(failing.why.clone()),
+        }
+    }
+
+    fn failing(&self) -> MutexGuard<'_, Failing> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -66,11 +83,15 @@ impl Outage {
     /// A try failed: tells it, unless this outage is known, and says how long to wait before the next.
     pub fn failed(&mut self, error: &dyn Error) -> Duration {
         let what = self.all.what;
-        if !std::mem::replace(&mut self.failing, true) {
-            let (before, _) = self.all.change(|failing| failing + 1);
-            if before == 0 {
-                tracing::warn!(error = one_line(error), "{what} fails, trying again");
-            }
+        let known = std::mem::replace(&mut self.failing, true);
+        let begins = {
+            let mut failing = self.all.failing();
+            failing.why = one_line(error);
+            failing.callers += usize::from(!known);
+            !known && failing.callers == 1
+        };
+        if begins {
+            tracing::warn!(error = one_line(error), "{what} fails, trying again");
         }
         tracing::debug!(error = one_line(error), "{what} still fails");
         let wait = self.wait.min(self.longest);
@@ -84,10 +105,16 @@ impl Outage {
         if !std::mem::replace(&mut self.failing, false) {
             return;
         }
-        let (_, after) = self.all.change(|failing| failing.saturating_sub(1));
-        if after == 0 {
+        if self.leave() == 0 {
             tracing::info!("{} {}", self.all.what, self.all.over);
         }
+    }
+
+    /// How many callers still fail, without this one.
+    fn leave(&self) -> usize {
+        let mut failing = self.all.failing();
+        failing.callers = failing.callers.saturating_sub(1);
+        failing.callers
     }
 
     /// Whether the last try failed.
@@ -133,7 +160,7 @@ impl Outage {
 impl Drop for Outage {
     fn drop(&mut self) {
         if self.failing {
-            self.all.change(|failing| failing.saturating_sub(1));
+            self.leave();
         }
     }
 }
@@ -195,7 +222,9 @@ mod tests {
             claims.failed(&refused());
             claims.answered();
             assert!(beats.lasts() && !claims.lasts());
+            assert_eq!(queue.none_lasts(), Err("refused".to_owned()));
             beats.answered();
+            assert_eq!(queue.none_lasts(), Ok(()));
             beats.answered();
             claims.failed(&refused());
         });

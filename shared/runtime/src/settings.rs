@@ -18,7 +18,11 @@ use crate::error::{Result, RuntimeError};
 pub const DEFAULT_CONFIG: &str = "tapemill.toml";
 
 /// Variables that are no flags: secrets, which do not belong on a command line.
-pub const OPEN_VARIABLES: [&str; 1] = ["TAPEMILL_ADMIN_TOKEN"];
+pub const OPEN_VARIABLES: [&str; 3] = [
+    "TAPEMILL_ADMIN_TOKEN",
+    "TAPEMILL_REDIS_USER",
+    "TAPEMILL_REDIS_PASSWORD",
+];
 
 const PREFIX: &str = "TAPEMILL_";
 const LARGEST_FILE: u64 = 1 << 20;

@@ -15,7 +15,7 @@ use crate::paths::LakePath;
 
 /// How long requests are repeated before the store counts as out of reach.
 const PATIENCE: Duration = Duration::from_secs(30);
-const MOST_REPETITIONS: usize = 12;
+const MOST_REPETITIONS: usize = 30;
 /// Of one request: a part of 8 MiB over a slow line included.
 const LONGEST_REQUEST: Duration = Duration::from_secs(60);
 const LONGEST_CONNECT: Duration = Duration::from_secs(5);
@@ -68,7 +68,10 @@ impl Bucket {
             problem,
         };
         let (name, prefix) = split(url).map_err(|problem| refused(problem.to_owned()))?;
-        let mut builder = AmazonS3Builder::new();
+        let client = ClientOptions::new()
+            .with_timeout(LONGEST_REQUEST)
+            .with_connect_timeout(LONGEST_CONNECT);
+        let mut builder = AmazonS3Builder::new().with_client_options(client);
         for (variable, value) in &settings.environment {
             if let Ok(key) = variable.to_ascii_lowercase().parse::<AmazonS3ConfigKey>() {
                 builder = builder.with_config(key, value);
@@ -77,19 +80,12 @@ impl Bucket {
         let endpoint = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint]
             .iter()
             .find_map(|key| builder.get_config_value(key));
-        let mut client = ClientOptions::new()
-            .with_timeout(LONGEST_REQUEST)
-            .with_connect_timeout(LONGEST_CONNECT);
-        // Whoever writes http:// into the endpoint means it; the address decides, not a second switch.
-        let is_plain = endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
-        let allowed = settings
-            .environment
-            .iter()
-            .any(|(name, value)| name == "AWS_ALLOW_HTTP" && value.eq_ignore_ascii_case("true"));
-        client = client.with_allow_http(is_plain || allowed);
+        // Whoever writes http:// into the endpoint means it; no second switch is asked for.
+        if endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) {
+            builder = builder.with_allow_http(true);
+        }
         let store = builder
             .with_bucket_name(&name)
-            .with_client_options(client)
             .with_http_connector(Impatient)
             .with_conditional_put(S3ConditionalPut::ETagMatch)
             .with_retry(RetryConfig {
@@ -134,8 +130,12 @@ impl Bucket {
         key: &dyn fmt::Display,
         error: &object_store::Error,
     ) -> LakeError {
-        let place = format!("{SCHEME}{}/{key}", self.name);
-        fault::meaning(doing, &self.name, place, error)
+        fault::meaning(doing, &self.name, self.address(key), error)
+    }
+
+    /// `s3://bucket/key`.
+    pub fn address(&self, key: &dyn fmt::Display) -> String {
+        format!("{SCHEME}{}/{key}", self.name)
     }
 
     /// The key of a path, as text.

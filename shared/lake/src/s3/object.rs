@@ -107,7 +107,7 @@ impl Object {
             Got::Bytes { bytes, .. } => Ok(bytes),
             Got::Nothing | Got::Absent => Err(LakeError::Store {
                 doing: "read",
-                place: format!("{}", self.key),
+                place: self.store.bucket.address(&self.key),
                 problem: "it was removed or replaced while it was read: read it again".to_owned(),
             }),
         }
@@ -134,7 +134,7 @@ impl Blob for Object {
         };
         let bytes = window.cut(&range).ok_or_else(|| LakeError::Store {
             doing: "read",
-            place: self.key.to_string(),
+            place: self.store.bucket.address(&self.key),
             problem: "fewer bytes came than were asked for".to_owned(),
         })?;
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);

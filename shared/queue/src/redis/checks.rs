@@ -11,28 +11,27 @@ use crate::QueueError;
 const OLDEST: (u32, u32) = (6, 2);
 const OP: &str = "open it";
 
-/// Refuses a server that would lose tasks silently; warns of one that may lose them when it stops.
-pub(super) async fn check(link: &Link, keys: &Keys, queue: &str) -> Result<(), QueueError> {
+/// Refuses a server that would lose tasks silently; returns warnings of one that may lose them when it stops.
+pub(super) async fn check(
+    link: &Link,
+    keys: &Keys,
+    queue: &str,
+) -> Result<Vec<&'static str>, QueueError> {
     let mut ask = redis::cmd("INFO");
     let info = match link.send(&ask, keys).await {
         Ok(info) => text_of(&info),
         Err(error) if is_forbidden(&error) => {
-            tracing::warn!(
-                queue,
-                "the user may not ask with INFO: the server's settings are not checked"
-            );
-            return Ok(());
+            return Ok(vec![
+                "the user may not ask with INFO: the server's settings are not checked",
+            ]);
         }
         Err(error) => return Err(into_error(error, queue, OP)),
     };
     ask = redis::cmd("CONFIG");
     let save = save_points(link.send(ask.arg("GET").arg("save"), keys).await);
     let findings = findings(&info, save.as_deref());
-    for warning in &findings.warnings {
-        tracing::warn!(queue, "{warning}");
-    }
     match findings.verdict {
-        Verdict::Fit => Ok(()),
+        Verdict::Fit => Ok(findings.warnings),
         Verdict::Old(found) => Err(QueueError::OldStore {
             queue: queue.to_owned(),
             needs: "Redis 6.2 or later",

@@ -58,6 +58,8 @@ pub struct Options {
     pub budgets: Budgets,
     /// Who connects; what is absent is taken from the URL.
     pub credentials: Credentials,
+    /// Whether what the server may lose is left untold: for a glance at a queue.
+    pub untold: bool,
     /// For tests: the time to live by in place of the server's.
     pub clock: Option<Arc<dyn Clock>>,
 }
@@ -84,8 +86,12 @@ impl RedisQueue {
     /// * [`QueueError::OldStore`], [`QueueError::NewerSchema`]
     pub async fn open(url: &str, options: Options) -> Result<Self, QueueError> {
         let (url, credentials) = RedisUrl::parse(url)?;
+        let untold = options.untold;
         let queue = Self::connect(url, options.credentials.clone().or(credentials), options)?;
-        checks::check(&queue.link, &queue.keys, &queue.name).await?;
+        let warnings = checks::check(&queue.link, &queue.keys, &queue.name).await?;
+        for warning in warnings.iter().filter(|_| !untold) {
+            tracing::warn!(queue = %queue.name, "{warning}");
+        }
         queue.check_schema().await?;
         Ok(queue)
     }
