@@ -8,7 +8,7 @@ use tapemill_archive::{Bandwidth, Brake, DirSource, HttpOptions, HttpSource, Ret
 use tapemill_coordinator::{Asking, Catalogue, PRIORITY_SYMBOLS, Planned, Selection, Symbols};
 use tapemill_lake::{Lake, Output};
 use tapemill_market::{Data, DateRange, Symbol, Thresholds};
-use tapemill_queue::{Budgets, Queue, WorkerId};
+use tapemill_queue::{Budgets, Queue, WorkerId, redis, sqlite};
 use tapemill_runtime::{Stages, cores};
 use tapemill_worker::Workshop;
 
@@ -168,6 +168,15 @@ pub async fn existing_queue(
 /// The queue as a URL for messages, without credentials.
 pub fn shown_queue(args: &QueueArgs, output: &OutputArgs) -> Result<String, Failure> {
     Ok(tapemill_queue::shown(&queue_url(args, output)?)?)
+}
+
+/// The queue's name for labels: of a file its path, of a server's queue the name alone.
+pub fn queue_label(args: &QueueArgs, output: &OutputArgs) -> Result<String, Failure> {
+    let url = queue_url(args, output)?;
+    if redis::is_redis_url(&url) {
+        return Ok(redis::RedisUrl::parse(&url)?.0.queue);
+    }
+    Ok(shown(&sqlite::parse_url(&url)?))
 }
 
 /// The queue as a URL, to be opened.

@@ -12,7 +12,6 @@ mod failure;
 mod format;
 mod output_place;
 mod progress;
-mod queue_name;
 mod serving;
 mod settings;
 
