@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 use tapemill_tests::{
-    Aof, Certificates, Lab, Mirror, Redis, RedisOptions, S3, Tapemill, Watched, hashes,
+    Aof, Certificates, Lab, Mirror, Proxy, Redis, RedisOptions, S3, Tapemill, Watched, Way, hashes,
     object_hashes, until,
 };
 
@@ -205,9 +206,33 @@ fn a_bucket_gets_the_same_bytes() {
 }
 
 #[test]
-fn an_encrypted_redis_with_a_user_of_the_queue_alone_serves_as_well() {
+fn a_plan_that_takes_long_to_list_a_bucket_leaves_what_workers_finish_meanwhile() {
+    let (lab, redis, store) = (lab(16), redis(), S3::start());
+    let machines = Machines::new(&lab, &redis).into_bucket(&store);
+    machines.plan();
+    let far = Proxy::before(store.port());
+    far.delay(Way::Down, Duration::from_millis(400));
+    let endpoint = far.instead_of(&store.endpoint());
+    let planner = Machines {
+        environment: store.env_at(&endpoint),
+        ..Machines::new(&lab, &redis).into_bucket(&store)
+    };
+
+    let plan = planner.everything(&["plan", "--json"]).spawn();
+    until("it lists the bucket", || far.connections() > 0);
+    let worker = machines.command(&["worker", "--exit-when-drained"]);
+    let worker = worker.args(["--source", lab.mirror.url()]).spawn();
+    let planned = plan.wait().expect(0).json_lines().remove(0);
+    worker.wait().expect(0);
+
+    assert_eq!(planned["reopened"], 0, "{planned:#}");
+    machines.assert_each_was_done_once(16);
+}
+
+#[test]
+fn an_encrypted_redis_with_a_user_of_few_rights_serves_as_well() {
     let lab = lab(6);
-    let rules = "~tapemill:{tapes}:* +@all -@admin -@dangerous";
+    let rules = "~tapemill:* +@all -@admin -@dangerous";
     let options = RedisOptions::new().tls().user("miller", "s3cret/@:", rules);
     let redis = Redis::with(options.aof(Aof::EverySecond));
     let expected = undisturbed(&lab, 6);
