@@ -8,7 +8,7 @@ use tapemill_standin::server::{Fault, Faults, When};
 use tapemill_standin::{Interval, Market};
 
 use super::member::Member;
-use super::redis_half::RedisHalf;
+use super::troubled_redis::TroubledRedis;
 use super::{ChaosOptions, Output, Side, Store, Storm, Victim};
 use crate::{Lab, Mirror, Proxy, S3, Tapemill, hashes, object_hashes};
 
@@ -23,7 +23,7 @@ const ROWS: u64 = 2_000;
 /// What the processes work on.
 pub(super) struct Ground {
     pub lab: Lab,
-    pub redis: Option<RedisHalf>,
+    pub redis: Option<TroubledRedis>,
     s3: Option<S3>,
     lease: String,
     /// How slow the archive is.
@@ -40,7 +40,7 @@ impl Ground {
         Self {
             slow: slowness(lab.mirror.root(), options),
             lab,
-            redis: (options.store == Store::Redis).then(RedisHalf::start),
+            redis: (options.store == Store::Redis).then(TroubledRedis::start),
             s3: (options.output == Output::S3).then(S3::start),
             lease: format!("{}s", options.lease),
         }
@@ -55,8 +55,8 @@ impl Ground {
         let archive = self.lab.mirror.url().rsplit_once(':');
         let port = archive.and_then(|(_, port)| port.parse().ok());
         way(Side::Archive, port.expect("a URL with a port"));
-        if let Some(half) = &self.redis {
-            way(Side::Queue, half.redis.port());
+        if let Some(redis) = &self.redis {
+            way(Side::Queue, redis.server.port());
         }
         if let Some(s3) = &self.s3 {
             way(Side::Output, s3.port());
@@ -101,7 +101,7 @@ impl Ground {
 
     fn queue(&self) -> String {
         match &self.redis {
-            Some(half) => format!("{}?queue=chaos", half.redis.url()),
+            Some(redis) => format!("{}?queue=chaos", redis.server.url()),
             None => format!("sqlite:{}", self.lab.folder().join("queue.db").display()),
         }
     }

@@ -11,10 +11,10 @@ mod kind;
 mod look;
 mod member;
 mod options;
-mod redis_half;
 mod schedule;
 mod storm;
 mod tally;
+mod troubled_redis;
 mod verdict;
 mod world;
 

@@ -143,8 +143,8 @@ impl<'a> World<'a> {
             self.bury_ended();
         }
         self.look_for_panics();
-        if let Some(half) = &self.ground.redis
-            && half.restarts() < self.options.redis_kills()
+        if let Some(redis) = &self.ground.redis
+            && redis.restarts() < self.options.redis_kills()
         {
             let why = "Redis was killed too seldom: the work was over too early, raise --seconds";
             self.defects.push(why.to_owned());
@@ -162,8 +162,8 @@ impl<'a> World<'a> {
     }
 
     fn keep_logs(&self, verdict: &Verdict, logs: &Path, temporary: TempDir) {
-        if let Some(half) = &self.ground.redis {
-            let _ = std::fs::write(logs.join("redis.log"), half.redis.log());
+        if let Some(redis) = &self.ground.redis {
+            let _ = std::fs::write(logs.join("redis.log"), redis.server.log());
         }
         let kept: PathBuf = match (&self.options.logs, verdict.is_good()) {
             (Some(folder), _) => folder.clone(),
@@ -199,7 +199,7 @@ impl<'a> World<'a> {
             self.start(victim);
         }
         let ground = &self.ground;
-        let is_up = ground.redis.as_ref().is_none_or(|half| half.is_up());
+        let is_up = ground.redis.as_ref().is_none_or(|redis| redis.is_up());
         self.look
             .turn(|| is_up.then(|| ground.on_queue(&["queue", "list"])));
         if now > self.read + READ_EVERY {
@@ -285,36 +285,36 @@ impl<'a> World<'a> {
             Act::FlushAll => {
                 self.tally.count("times the queue was lost");
                 self.read_books();
-                self.redis(|half| half.cli(&["FLUSHALL"]));
+                self.redis(|redis| redis.cli(&["FLUSHALL"]));
             }
             Act::LoseRedis(down) => {
                 self.tally.count("times the queue was lost");
                 self.read_books();
-                self.redis(|half| half.kill());
+                self.redis(|redis| redis.kill());
                 self.later(down, Ending::StartRedis(Keep::Nothing));
             }
             Act::KillRedis(down) => {
                 self.tally.count("times Redis was killed");
-                self.redis(|half| half.kill());
+                self.redis(|redis| redis.kill());
                 self.later(down, Ending::StartRedis(Keep::Data));
             }
             Act::StopRedis(length) => {
                 self.tally.count("other trouble of Redis");
-                self.redis(|half| half.stop());
+                self.redis(|redis| redis.stop());
                 self.later(length, Ending::ContinueRedis);
             }
             Act::FlushScripts => {
                 self.tally.count("other trouble of Redis");
-                self.redis(|half| half.cli(&["SCRIPT", "FLUSH"]));
+                self.redis(|redis| redis.cli(&["SCRIPT", "FLUSH"]));
             }
             Act::KillClients => {
                 self.tally.count("other trouble of Redis");
-                self.redis(|half| half.cli(&["CLIENT", "KILL", "TYPE", "normal"]));
+                self.redis(|redis| redis.cli(&["CLIENT", "KILL", "TYPE", "normal"]));
             }
             Act::PauseClients(length) => {
                 self.tally.count("other trouble of Redis");
                 let length = length.as_millis().to_string();
-                self.redis(|half| half.cli(&["CLIENT", "PAUSE", &length]));
+                self.redis(|redis| redis.cli(&["CLIENT", "PAUSE", &length]));
             }
         }
     }
@@ -325,8 +325,8 @@ impl<'a> World<'a> {
             Ending::Continue(victim) => self.members.get_mut(&victim).expect("a member").cont(),
             Ending::Heal(victim, side) => self.members[&victim].heal(side),
             Ending::Calm => self.ground.fail(None),
-            Ending::StartRedis(keep) => self.redis(|half| half.restart(keep)),
-            Ending::ContinueRedis => self.redis(|half| half.cont()),
+            Ending::StartRedis(keep) => self.redis(|redis| redis.restart(keep)),
+            Ending::ContinueRedis => self.redis(|redis| redis.cont()),
         }
     }
 
@@ -334,7 +334,7 @@ impl<'a> World<'a> {
         self.endings.push((self.now() + length, ending));
     }
 
-    fn redis(&mut self, act: impl FnOnce(&mut super::redis_half::RedisHalf)) {
+    fn redis(&mut self, act: impl FnOnce(&mut super::troubled_redis::TroubledRedis)) {
         act(self.ground.redis.as_mut().expect("there is a Redis"));
     }
 

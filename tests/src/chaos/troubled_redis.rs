@@ -3,16 +3,16 @@
 use crate::{Aof, Keep, Redis, RedisOptions};
 
 /// A Redis with an append-only file that is written once a second.
-pub(super) struct RedisHalf {
-    pub redis: Redis,
+pub(super) struct TroubledRedis {
+    pub server: Redis,
     is_up: bool,
     restarts: u32,
 }
 
-impl RedisHalf {
+impl TroubledRedis {
     pub fn start() -> Self {
         Self {
-            redis: Redis::with(RedisOptions::new().aof(Aof::EverySecond)),
+            server: Redis::with(RedisOptions::new().aof(Aof::EverySecond)),
             is_up: true,
             restarts: 0,
         }
@@ -29,27 +29,27 @@ impl RedisHalf {
 
     pub fn kill(&mut self) {
         self.is_up = false;
-        self.redis.kill9();
+        self.server.kill9();
     }
 
     pub fn restart(&mut self, keep: Keep) {
-        self.redis.restart(keep);
+        self.server.restart(keep);
         self.is_up = true;
         self.restarts += 1;
     }
 
     pub fn stop(&mut self) {
         self.is_up = false;
-        self.redis.stop();
+        self.server.stop();
     }
 
     pub fn cont(&mut self) {
-        self.redis.cont();
+        self.server.cont();
         self.is_up = true;
     }
 
     /// Asks it; what it says does not matter.
     pub fn cli(&self, words: &[&str]) {
-        let _ = self.redis.try_cli(words);
+        let _ = self.server.try_cli(words);
     }
 }
