@@ -8,8 +8,9 @@ use crate::Dice;
 /// Other trouble comes after this many milliseconds, and up to as many again.
 const PAUSE: u64 = 600;
 
-/// How often a queue may be lost in one schedule: what is done before costs nothing, what is in hand begins anew.
-const LOSSES: u32 = 2;
+/// How often a queue may be lost in one schedule: from a quarter of it on, and from three quarters on once more, so that
+/// there is something to lose.
+const LOSSES: f64 = 2.0;
 
 struct Dealer<'a> {
     options: &'a ChaosOptions,
@@ -76,7 +77,9 @@ impl Dealer<'_> {
             let (act, length) = self.act(kind);
             let is_free = !kind.is_of_redis() || self.take_redis(at, at + length);
             let is_loss = matches!(kind, Kind::RedisFlush | Kind::RedisLose);
-            if !is_free || (is_loss && self.losses == LOSSES) {
+            let passed = at.as_secs_f64() / self.options.span().as_secs_f64();
+            let may_lose = f64::from(self.losses) < (passed * LOSSES).round();
+            if !is_free || (is_loss && !may_lose) {
                 continue;
             }
             self.losses += u32::from(is_loss);
