@@ -3,8 +3,9 @@
 use redis::{Cmd, RedisError, Value};
 
 use super::fault::into_error;
+use super::info::{field, text_of};
 use super::keys::Keys;
-use super::link::{Link, field, text_of};
+use super::link::Link;
 use crate::QueueError;
 
 /// `HRANDFIELD` and `ZRANGE … LIMIT` came with it.

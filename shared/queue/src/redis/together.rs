@@ -3,7 +3,9 @@
 use redis::{Cmd, RedisResult, Value};
 
 use super::batch::Batch;
-use super::{Trip, add_ids, add_lease, script, view};
+use super::calls::{add_ids, add_lease};
+use super::trip::Trip;
+use super::{script, view};
 use crate::clock::millis;
 use crate::limits::{MAX_CLAIMS, MAX_COUNT};
 use crate::stats::{RATE_SLOT, RATE_WINDOW};
