@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream};
 use tapemill_archive::Source;
 use tapemill_lake::{Holdings, Output, REPLACES_DAYS, Receipt, Wanted};
-use tapemill_market::{ArchiveName, Symbol};
+use tapemill_market::{ArchiveName, Market, Symbol};
 use tapemill_queue::{Enqueued, NewTask, Queue, TaskId, TaskRecord, TaskState};
 
 use crate::adoption::Adoption;
@@ -64,7 +64,8 @@ impl Enqueuer {
         self.queue
             .fix_settings(&self.output.fixed_settings())
             .await?;
-        let holdings = self.holdings(selection, survey).await?;
+        let names = survey.archives.iter().map(|(name, _)| name);
+        let holdings = self.holdings(selection.market, names).await?;
         let adoption = Adoption::new(&*self.source, &self.output);
         let mut planned = Planned::default();
         for archives in survey.archives.chunks(CHUNK) {
@@ -73,10 +74,14 @@ impl Enqueuer {
                 .map(|(name, _)| TaskId::new(name.task_id()))
                 .collect();
             let known = self.queue.get(&ids).await?;
-            let tasks: Vec<Option<NewTask>> = stream::iter(archives.iter().zip(known))
-                .map(|((name, bytes), known)| {
+            let held = archives.iter().map(|(name, _)| holdings.of(name));
+            let mut held: Vec<_> = held.collect();
+            self.look_again(selection.market, archives, &known, &mut held)
+                .await?;
+            let tasks: Vec<Option<NewTask>> = stream::iter(archives.iter().zip(known).zip(held))
+                .map(|(((name, bytes), known), held)| {
                     let task = self.plain(selection, name, *bytes, &holdings);
-                    self.task(task, name, known, holdings.of(name), &adoption)
+                    self.task(task, name, known, held, &adoption)
                 })
                 .buffered(CHECKS_AT_ONCE)
                 .try_collect()
@@ -151,22 +156,50 @@ impl Enqueuer {
         Ok(Some(task))
     }
 
-    /// What the output has of the selection, from one look at it.
+    /// Looks again for the files of done tasks that were not there, or not as they were published.
+    ///
+    /// Tasks that workers finished since the first look would be milled again otherwise: what is done was published
+    /// before, so a look after the queue was asked sees it.
+    async fn look_again(
+        &self,
+        market: Market,
+        archives: &[(ArchiveName, u64)],
+        known: &[Option<TaskRecord>],
+        held: &mut [Option<Vec<u64>>],
+    ) -> Result<(), PlanError> {
+        let is_doubtful = |at: &usize| {
+            let known = known[*at].as_ref();
+            known.is_some_and(|known| known.state == TaskState::Done)
+                && !is_current(known, archives[*at].1, held[*at].as_deref())
+        };
+        let doubtful: Vec<usize> = (0..archives.len()).filter(is_doubtful).collect();
+        if doubtful.is_empty() || self.force {
+            return Ok(());
+        }
+        let names = doubtful.iter().map(|at| &archives[*at].0);
+        let holdings = self.holdings(market, names).await?;
+        for at in doubtful {
+            held[at] = holdings.of(&archives[at].0);
+        }
+        Ok(())
+    }
+
+    /// What the output has of these, from one look at it.
     ///
     /// A process that died between publishing a month and removing its days left days behind: they go now.
     async fn holdings(
         &self,
-        selection: &Selection,
-        survey: &Survey,
+        market: Market,
+        names: impl Iterator<Item = &ArchiveName>,
     ) -> Result<Holdings, PlanError> {
         let mut wanted = Wanted::new();
-        for (name, _) in &survey.archives {
+        for name in names {
             let symbols = wanted.entry(name.data).or_default();
             if !symbols.contains(&name.symbol) {
                 symbols.insert(name.symbol.clone());
             }
         }
-        let (output, market) = (self.output.clone(), selection.market);
+        let output = self.output.clone();
         on_a_thread(move || {
             let mut holdings = output.holdings(market, &wanted)?;
             for (data, symbols) in wanted {

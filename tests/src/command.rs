@@ -1,8 +1,11 @@
 //! Runs the command and keeps what it said.
 
 use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+
+use tapemill_test_servers::Watchdog;
 
 /// A command line being put together. The environment's own settings are taken away, so that tests see defaults.
 pub struct Tapemill(Command);
@@ -18,8 +21,11 @@ pub struct Finished {
     pub stderr: String,
 }
 
-/// A command that is still running. Dropping it kills it.
-pub struct Running(Option<Child>);
+/// A command that is still running. Dropping it kills it, and so does the end of the test's process.
+pub struct Running {
+    child: Option<Child>,
+    watchdog: Option<Watchdog>,
+}
 
 impl Tapemill {
     /// Starts a command line; `binary` is `env!("CARGO_BIN_EXE_tapemill-under-test")`.
@@ -31,6 +37,7 @@ impl Tapemill {
             }
         }
         command
+            .arg0("tapemill")
             .env("NO_PROXY", "127.0.0.1,localhost")
             .stdin(Stdio::null());
         Self(command)
@@ -63,13 +70,13 @@ impl Tapemill {
     /// Starts and goes on; what it says is kept until it is waited for.
     pub fn spawn(mut self) -> Running {
         let child = self.0.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        Running(Some(child.expect("the command starts")))
+        Running::of(child.expect("the command starts"))
     }
 
     /// As [`Self::spawn`], with stderr in a file that can be read meanwhile.
     pub fn spawn_with_stderr(mut self, stderr: std::fs::File) -> Running {
         let child = self.0.stdout(Stdio::piped()).stderr(stderr).spawn();
-        Running(Some(child.expect("the command starts")))
+        Running::of(child.expect("the command starts"))
     }
 }
 
@@ -106,9 +113,17 @@ impl Finished {
 }
 
 impl Running {
+    fn of(child: Child) -> Self {
+        let watchdog = Watchdog::over(child.id()).expect("sh is there");
+        Self {
+            child: Some(child),
+            watchdog: Some(watchdog),
+        }
+    }
+
     /// The process's id.
     pub fn id(&self) -> u32 {
-        self.0.as_ref().expect("it is running").id()
+        self.child.as_ref().expect("it is running").id()
     }
 
     /// Sends a signal, such as `libc::SIGTERM`.
@@ -124,20 +139,21 @@ impl Running {
 
     /// Waits for the end.
     pub fn wait(mut self) -> Finished {
-        let child = self.0.take().expect("it is running");
+        let child = self.child.take().expect("it is running");
         Finished::of(child.wait_with_output().expect("it ends"))
     }
 
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
-        let child = self.0.as_mut().expect("it is running");
+        let child = self.child.as_mut().expect("it is running");
         child.try_wait().expect("it can be asked").is_none()
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
+        self.watchdog.take();
+        if let Some(child) = &mut self.child {
             let _ = child.kill();
             let _ = child.wait();
         }

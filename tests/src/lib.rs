@@ -1,5 +1,6 @@
 //! The harness of the end-to-end tests: the command, the outputs it makes, and independent readers of them.
 
+pub mod chaos;
 mod command;
 mod dice;
 mod judge;

@@ -13,6 +13,7 @@ mod redis_options;
 mod redis_sentinel;
 mod s3;
 mod until;
+mod watchdog;
 
 pub use certificates::Certificates;
 pub use port::Port;
@@ -24,3 +25,4 @@ pub use redis_options::{Aof, RedisOptions};
 pub use redis_sentinel::RedisSentinel;
 pub use s3::S3;
 pub use until::until;
+pub use watchdog::Watchdog;

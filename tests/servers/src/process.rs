@@ -3,13 +3,13 @@
 use std::io;
 use std::process::{Child, Command, Stdio};
 
-use crate::until;
+use crate::{Watchdog, until};
 
 /// A process that ends with its owner: killed on drop, and by a watchdog when the owner's process is killed.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
-    watchdog: Child,
+    watchdog: Option<Watchdog>,
 }
 
 impl Process {
@@ -24,15 +24,11 @@ impl Process {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        // Its input ends when this process does, however that comes about.
-        let watchdog = Command::new("sh")
-            .args(["-c", "read -r _; kill -9 \"$0\""])
-            .arg(child.id().to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        Ok(Self { child, watchdog })
+        let watchdog = Watchdog::over(child.id())?;
+        Ok(Self {
+            child,
+            watchdog: Some(watchdog),
+        })
     }
 
     /// The process's id.
@@ -88,8 +84,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // First, so that it never kills a stranger with the same id.
-        let _ = self.watchdog.kill();
-        let _ = self.watchdog.wait();
+        self.watchdog.take();
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -123,7 +118,8 @@ mod tests {
         // The owner's end, as the watchdog sees it: its input is closed.
         let mut process = Process::start(Command::new("sleep").arg("600")).unwrap();
 
-        drop(process.watchdog.stdin.take());
+        let watchdog = process.watchdog.as_mut().unwrap();
+        watchdog.think_the_owner_ended();
 
         until("the watchdog has killed it", || !process.is_running());
     }
