@@ -59,17 +59,20 @@ async fn plan(queue: &RedisQueue, tasks: usize) -> Outcomes<serde_json::Value> {
     let begun = Instant::now();
     let mut created = 0;
     for first in (0..tasks).step_by(500) {
-        let part: Vec<_> = (first..tasks.min(first + 500)).map(planned).collect();
+        let part: Vec<_> = (first..tasks.min(first + 500))
+            .map(|number| planned(number, tasks))
+            .collect();
         created += queue.enqueue(&part).await?.created;
     }
     let seconds = begun.elapsed().as_secs_f64();
     Ok(json!({"created": created, "seconds": seconds, "tasks_per_second": tasks as f64 / seconds}))
 }
 
-/// Newest first, all symbols of a month together, as a plan comes.
-fn planned(number: usize) -> NewTask {
+/// Newest first, all series of a month together, as a plan comes.
+fn planned(number: usize, tasks: usize) -> NewTask {
     const DATASETS: [&str; 2] = ["aggTrades", "klines:1m"];
-    let (series, month) = (number / MONTHS, MONTHS - number % MONTHS);
+    let series_count = tasks.div_ceil(MONTHS);
+    let (series, month) = (number % series_count, MONTHS - number / series_count);
     let dataset = DATASETS[series % DATASETS.len()];
     let (year, month_of_year) = (2018 + month / 12, month % 12 + 1);
     let id = format!(
@@ -79,7 +82,6 @@ fn planned(number: usize) -> NewTask {
     NewTask {
         rank: 17_500 + 30 * month as i64,
         bytes: 100_000_000 + number as u64,
-        urgent: series < 70,
         ..NewTask::new(id, dataset)
     }
 }

@@ -30,7 +30,7 @@ end
 
 -- A claim whose answer was lost: what is still held of it, also while paused.
 local function is_repeated(claim, ids)
-    for id in string.gmatch(ids or '', '[^\n]+') do
+    for id in string.gmatch(ids, '[^\n]+') do
         local task = read_task(id)
         if task and task[STATE] == LEASED and task[REQUEST] == claim.request
             and task[WORKER] == claim.worker then
@@ -178,7 +178,7 @@ end
 local earlier = call_together('HMGET', REQUESTS, names)
 local answers, open = {}, {}
 for position, claim in ipairs(claims) do
-    if is_repeated(claim, earlier[position]) then
+    if earlier[position] and is_repeated(claim, earlier[position]) then
         answers[position] = claim.answer
     elseif refusal then
         answers[position] = refusal

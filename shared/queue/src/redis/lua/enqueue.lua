@@ -16,15 +16,16 @@ local function finish(id, task, summary, before)
     end
 end
 
-local function replan(task, plan)
+local function replan(id, task, plan)
     for field, value in pairs(plan) do
         task[field] = value
     end
+    task.is_short = task[DATASET] == second_part(id)
 end
 
 local function plan_new(id, plan, summary)
     local task = { PENDING, floor, 0, 0, 0, 0, 0, now, '', '', false, false }
-    replan(task, plan)
+    replan(id, task, plan)
     insert_line(INDEX, INDEX_PAGES, id)
     if summary then
         finish(id, task, summary, nil)
@@ -52,7 +53,7 @@ local function plan_pending(id, task, plan)
         unready(id, task)
     end
     count(task[DATASET], PENDING, -1, task[BYTES])
-    replan(task, plan)
+    replan(id, task, plan)
     count(task[DATASET], PENDING, 1, task[BYTES])
     if waits == 0 then
         make_ready(id, task)
@@ -67,12 +68,12 @@ local function plan_again(id, task, plan, summary, reopen)
             unready(id, task)
         end
         count(task[DATASET], state, -1, task[BYTES])
-        replan(task, plan)
+        replan(id, task, plan)
         finish(id, task, summary, nil)
         adopted = adopted + 1
     elseif reopen and not summary and (state == DONE or state == MISSING) then
         count(task[DATASET], state, -1, task[BYTES])
-        replan(task, plan)
+        replan(id, task, plan)
         task[STATE], task[TIME], task[ATTEMPTS], task[EXPIRIES] = PENDING, now, 0, 0
         task[REASON], task[MESSAGE] = false, false
         make_ready(id, task)

@@ -26,14 +26,14 @@ end
 local function unpack_task(id, packed)
     local task = packed and { cmsgpack.unpack(packed) }
     if task and task[DATASET] == true then
-        task[DATASET] = second_part(id)
+        task[DATASET], task.is_short = second_part(id), true
     end
     return task
 end
 
 -- The common fields and those of the task's state, given as the rest.
 local function pack_task(id, task, ...)
-    local dataset = task[DATASET] ~= second_part(id) and task[DATASET]
+    local dataset = not task.is_short and task[DATASET]
     return cmsgpack.pack(
         task[STATE], task[GENERATION], task[ATTEMPTS], task[EXPIRIES], task[URGENT], task[RANK],
         task[BYTES], task[TIME], dataset or true, task[SPEC], task[REASON], task[MESSAGE], ...)
