@@ -139,7 +139,8 @@ impl Coordinator {
         let begun = Instant::now();
         let mut memory = Memory::default();
         let mut catalogued = Instant::now();
-        let mut completions = None;
+        // What was completed while the plan was made is in no catalogue yet.
+        let mut completions = 0;
         while begun.elapsed() < self.replan {
             let left = self.replan.saturating_sub(begun.elapsed());
             tokio::time::sleep(left.min(LOOK_EVERY)).await;
@@ -158,12 +159,12 @@ impl Coordinator {
                 }
             };
             queue.answered();
-            let has_more = *completions.get_or_insert(stats.completions) < stats.completions;
+            let has_more = completions < stats.completions;
             let [pending, leased, ..] = stats.totals();
             let is_drained = pending.tasks + leased.tasks == 0;
             if has_more && (is_drained || catalogued.elapsed() >= CATALOGUE_EVERY) {
                 turning(ticker, self.rebuild_catalogue(plan)).await;
-                (catalogued, completions) = (Instant::now(), Some(stats.completions));
+                (catalogued, completions) = (Instant::now(), stats.completions);
             }
         }
     }

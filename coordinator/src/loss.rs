@@ -18,10 +18,11 @@ impl Memory {
         !has_settings || fewer
     }
 
-    /// Whether nothing is there of a plan that had something: a worker may have fixed the settings of an empty queue.
+    /// Whether nothing is there of a plan that had something, and nothing was ever done: a worker may have fixed the
+    /// settings of an empty queue. Where something was done, the finished tasks were pruned.
     pub fn lacks(&self, planned: &Planned, stats: &Stats) -> bool {
         let tasks: u64 = stats.totals().iter().map(|count| count.tasks).sum();
-        !planned.tasks.is_empty() && tasks == 0
+        !planned.tasks.is_empty() && tasks == 0 && stats.completions == 0
     }
 }
 
@@ -52,7 +53,8 @@ mod tests {
         assert!(!memory.lacks(&planned, &stats(1, 3)));
         assert!(memory.lost(false, &stats(1, 3)));
         assert!(memory.lost(true, &stats(1, 2)));
-        assert!(memory.lacks(&planned, &stats(0, 3)));
+        assert!(memory.lacks(&planned, &stats(0, 0)));
+        assert!(!memory.lacks(&planned, &stats(0, 3)), "they were pruned");
         assert!(!memory.lacks(&Planned::default(), &stats(0, 3)));
     }
 }

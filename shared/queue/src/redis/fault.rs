@@ -49,6 +49,13 @@ fn refusal(error: &RedisError) -> Option<String> {
         let remedy = "free space on its disk, or make its folder writable";
         return Some(format!("it cannot persist what it holds; {remedy}"));
     }
+    if says("invalid peer certificate") {
+        let remedy = "name its authority's certificate in SSL_CERT_FILE";
+        return Some(format!("its certificate is not trusted; {remedy}"));
+    }
+    if says("DB index is out of range") {
+        return Some("it has no database of that number".to_owned());
+    }
     if says("NOREPLICAS") {
         return Some("it has too few replicas for its min-replicas-to-write".to_owned());
     }
