@@ -7,7 +7,7 @@ use tapemill_queue::{
     Beat, Claim, ClaimRequest, Completion, HeartbeatRequest, LostReason, NewTask, Outcome,
     Progress, Queue, QueueError, RedisQueue, TaskState, WorkerId, WorkerState,
 };
-use tapemill_test_servers::{Aof, Keep, Redis, RedisCluster, RedisOptions, RedisSentinel, until};
+use tapemill_test_servers::{Aof, Keep, Redis, RedisCluster, RedisOptions, RedisSentinel};
 use uuid::Uuid;
 
 const LEASE: Duration = Duration::from_secs(60);
@@ -85,16 +85,6 @@ async fn patiently<T>(mut call: impl AsyncFnMut() -> Result<T, QueueError>) -> T
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("the store did not recover");
-}
-
-/// Replication is asynchronous: what has not reached the replica is lost with the primary.
-fn until_replicated(primary: &Redis) {
-    until("the replica has everything", || {
-        let info = primary.cli(&["INFO", "replication"]);
-        let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name));
-        let offset = field("master_repl_offset:").expect("an offset");
-        field("slave0:").is_some_and(|replica| replica.contains(&format!("offset={offset},")))
-    });
 }
 
 #[tokio::test]
@@ -394,7 +384,7 @@ async fn sentinels_lead_to_the_new_primary() {
     let held = claim_one(&queue).await;
 
     let primary = sentinel.primary();
-    until_replicated(primary);
+    primary.until_replicated();
     primary.kill9();
 
     patiently(async || queue.complete(&held.lease(), &output()).await).await;
@@ -409,7 +399,7 @@ async fn a_cluster_goes_on_with_the_replica_of_a_lost_node() {
     let held = claim_one(&queue).await;
 
     let owner = cluster.owner("tapemill:{q}:meta");
-    until_replicated(owner);
+    owner.until_replicated();
     owner.kill9();
 
     patiently(async || queue.complete(&held.lease(), &output()).await).await;

@@ -156,6 +156,18 @@ impl Redis {
         value.map(|value| value.trim_end().to_owned())
     }
 
+    /// Waits until the first replica has all that was written: replication is asynchronous, and `WAIT` waits only for
+    /// what its own client wrote.
+    #[track_caller]
+    pub fn until_replicated(&self) {
+        until("the replica has everything", || {
+            let info = self.cli(&["INFO", "replication"]);
+            let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name));
+            let offset = field("master_repl_offset:").expect("an offset");
+            field("slave0:").is_some_and(|replica| replica.contains(&format!("offset={offset},")))
+        });
+    }
+
     /// Whether it answers.
     pub fn answers(&self) -> bool {
         self.try_cli(&["PING"]).is_ok_and(|answer| answer == "PONG")

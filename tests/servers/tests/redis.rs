@@ -103,13 +103,7 @@ fn a_cluster_replica_takes_over() {
     let cluster = RedisCluster::with(RedisOptions::new().aof(Aof::EverySecond), 1);
     let owner = cluster.owner("{q}:tasks");
     owner.cli(&["SET", "{q}:tasks", "1"]);
-    // Replication is asynchronous, and another client's WAIT does not wait for it.
-    until("the replica has it", || {
-        let info = owner.cli(&["INFO", "replication"]);
-        let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name));
-        let offset = field("master_repl_offset:").expect("an offset");
-        field("slave0:").is_some_and(|replica| replica.contains(&format!("offset={offset},")))
-    });
+    owner.until_replicated();
 
     owner.kill9();
 

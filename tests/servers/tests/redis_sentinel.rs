@@ -7,7 +7,7 @@ fn the_replica_takes_over_with_all_that_it_was_told() {
     let all = RedisSentinel::start();
     let [first, second] = all.nodes();
     first.cli(&["SET", "key", "value"]);
-    first.cli(&["WAIT", "1", "5000"]);
+    first.until_replicated();
     assert_eq!(all.primary().port(), first.port());
 
     first.kill9();
