@@ -242,6 +242,18 @@ async fn a_full_server_refuses_plans_but_costs_nobody_a_lease_or_a_result() {
         refused.to_string().contains("raise its maxmemory"),
         "{refused}"
     );
+    let all = ClaimRequest {
+        worker: &WorkerId::named("worker"),
+        request: Uuid::new_v4(),
+        limit: 1_000,
+        lease: LEASE,
+        only: None,
+    };
+    let claimed = queue.claim(&all).await;
+    assert!(
+        matches!(claimed, Err(QueueError::Refused { .. })),
+        "{claimed:?}"
+    );
     assert_eq!(lost(&queue, &finished).await, []);
     queue.complete(&finished.lease(), &output()).await.unwrap();
     queue.release(&given_back.lease()).await.unwrap();

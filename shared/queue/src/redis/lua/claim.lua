@@ -68,10 +68,10 @@ local function choose_named(claim)
             if size < claim.limit and (task[WAITS] == 0 or task[TIME] <= now) then
                 size = size + 1
                 chosen[size], chosen[id] = id, task
-                unready(id, task)
                 -- Another claim of this call must not choose it too.
                 task[STATE] = LEASED
                 write_task(id, task, claim.request, claim.worker, 0, 0, 0, 0)
+                unready(id, task)
             elseif not next_due or task[TIME] < next_due then
                 next_due = task[TIME]
             end
@@ -80,16 +80,18 @@ local function choose_named(claim)
     return next_due
 end
 
--- The first page of READY, taken off line by line.
+-- The pages of READY from the first on, taken off line by line. They are changed after all else: the first
+-- write of a claim is one that a full server refuses, so that such a claim changes nothing.
+local taken_pages = {}
 local page_at_hand, page, from
 
 local function next_ready()
     if not page or from > #page then
         if page then
-            drop_page(READY, READY_PAGES, page_at_hand)
+            taken_pages[#taken_pages + 1] = page_at_hand
             page = nil
         end
-        page_at_hand = redis.call('ZRANGE', READY, 0, 0)[1]
+        page_at_hand = redis.call('ZRANGE', READY, #taken_pages, #taken_pages)[1]
         if not page_at_hand then
             return nil
         end
@@ -101,13 +103,15 @@ local function next_ready()
     return id
 end
 
-local function save_page_at_hand()
+local function save_taken_pages()
     if page and from > #page then
-        drop_page(READY, READY_PAGES, page_at_hand)
+        taken_pages[#taken_pages + 1] = page_at_hand
     elseif page and from > 1 then
         redis.call('HSET', READY_PAGES, page_at_hand, string.sub(page, from))
     end
-    page = nil
+    for _, name in ipairs(taken_pages) do
+        drop_page(READY, READY_PAGES, name)
+    end
 end
 
 -- The ids that the claims without names get, in turn.
@@ -203,7 +207,7 @@ call_together('HSET', TASKS, records)
 call_together('ZADD', LEASES, deadlines)
 call_together('ZADD', STARTED, starts)
 call_together('HSET', REQUESTS, requests)
-save_page_at_hand()
+save_taken_pages()
 save_ready()
 save_counts()
 if raised then
