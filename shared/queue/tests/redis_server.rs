@@ -242,6 +242,8 @@ async fn a_full_server_refuses_plans_but_costs_nobody_a_lease_or_a_result() {
         refused.to_string().contains("raise its maxmemory"),
         "{refused}"
     );
+    // Not even a small call fits from here on.
+    redis.cli(&["CONFIG", "SET", "maxmemory", "1"]);
     let all = ClaimRequest {
         worker: &WorkerId::named("worker"),
         request: Uuid::new_v4(),
