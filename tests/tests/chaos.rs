@@ -51,7 +51,6 @@ fn processes_that_write_to_a_bucket_make_the_right_bytes_though_it_is_cut_off() 
 }
 
 #[test]
-#[ignore = "takes minutes: what has to hold before a release"]
 fn two_hundred_tasks_survive_kills_of_a_worker_every_two_seconds_and_of_redis_three_times() {
     assert_good(ChaosOptions {
         only_kills: true,

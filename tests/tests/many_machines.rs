@@ -186,7 +186,6 @@ fn three_workers_and_a_coordinator_make_the_bytes_of_one_run() {
 }
 
 #[test]
-#[ignore = "takes a minute: the same with many archives"]
 fn three_workers_and_a_coordinator_make_the_bytes_of_one_run_of_two_hundred_archives() {
     assert_a_folder_is_finished_by_many(200);
 }
