@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use tapemill_coordinator::PRIORITY_SYMBOLS;
+use tapemill_queue::redis;
 use tapemill_runtime::{ConfigFile, DEFAULT_CONFIG, RuntimeError, check_environment, cores};
 
 use crate::args::Cli;
@@ -228,20 +229,6 @@ fn computed(flag: &str, matches: &ArgMatches) -> String {
     }
 }
 
-/// A value fit to be read by others: a URL's user and password are left out.
-fn without_credentials(value: &str) -> String {
-    let Some(begin) = value.find("://").map(|at| at + 3) else {
-        return value.to_owned();
-    };
-    let end = value[begin..]
-        .find(['?', '#'])
-        .map_or(value.len(), |at| begin + at);
-    match value[begin..end].rfind('@') {
-        Some(at) => format!("{}***{}", &value[..begin], &value[begin + at..]),
-        None => value.to_owned(),
-    }
-}
-
 /// All settings of a parsed `config show`, by name.
 pub fn shown(parsed: &Parsed) -> Vec<Shown> {
     let Some(mut matches) = parsed.matches.subcommand().map(|(_, matches)| matches) else {
@@ -293,7 +280,7 @@ pub fn shown(parsed: &Parsed) -> Vec<Shown> {
             };
             Some(Shown {
                 name: flag.to_owned(),
-                value: without_credentials(&value.join(",")),
+                value: redis::without_credentials(&value.join(",")),
                 origin,
             })
         })
@@ -301,26 +288,4 @@ pub fn shown(parsed: &Parsed) -> Vec<Shown> {
     settings.sort_by(|a, b| a.name.cmp(&b.name));
     settings.dedup_by(|a, b| a.name == b.name);
     settings
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_shown_of_a_url_is_no_secret() {
-        for (value, shown) in [
-            (
-                "redis://u:hunter2@box:1?queue=a@b",
-                "redis://***@box:1?queue=a@b",
-            ),
-            ("redis://u:hun/ter2@box", "redis://***@box"),
-            ("http://user:hunter2@mirror/x", "http://***@mirror/x"),
-            ("s3://bucket/prefix", "s3://bucket/prefix"),
-            ("sqlite:a@b/queue.db", "sqlite:a@b/queue.db"),
-            ("60s", "60s"),
-        ] {
-            assert_eq!(without_credentials(value), shown);
-        }
-    }
 }

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use redis::{Cmd, Value};
 
-pub use url::{Credentials, RedisUrl, is_redis_url};
+pub use url::{Credentials, RedisUrl, is_redis_url, without_credentials};
 
 use calls::{add_lease, lost};
 use fault::into_error;

@@ -161,13 +161,18 @@ impl fmt::Display for RedisUrl {
     }
 }
 
-/// A URL fit for messages.
-fn without_credentials(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme + 3 <= at => {
-            format!("{}***{}", &url[..scheme + 3], &url[at..])
-        }
-        _ => url.to_owned(),
+/// A value fit to be read by others: a URL's user and password are left out.
+#[must_use]
+pub fn without_credentials(value: &str) -> String {
+    let Some(begin) = value.find("://").map(|at| at + 3) else {
+        return value.to_owned();
+    };
+    let end = value[begin..]
+        .find(['?', '#'])
+        .map_or(value.len(), |at| begin + at);
+    match value[begin..end].rfind('@') {
+        Some(at) => format!("{}***{}", &value[..begin], &value[begin + at..]),
+        None => value.to_owned(),
     }
 }
 
@@ -270,5 +275,22 @@ mod tests {
         };
         assert_eq!(of(Some("a")).or(of(Some("b"))), of(Some("a")));
         assert_eq!(of(None).or(of(Some("b"))), of(Some("b")));
+    }
+
+    #[test]
+    fn what_is_shown_of_a_url_is_no_secret() {
+        for (value, shown) in [
+            (
+                "redis://u:hunter2@box:1?queue=a@b",
+                "redis://***@box:1?queue=a@b",
+            ),
+            ("redis://u:hun/ter2@box", "redis://***@box"),
+            ("http://user:hunter2@mirror/x", "http://***@mirror/x"),
+            ("s3://bucket/prefix", "s3://bucket/prefix"),
+            ("sqlite:a@b/queue.db", "sqlite:a@b/queue.db"),
+            ("60s", "60s"),
+        ] {
+            assert_eq!(without_credentials(value), shown);
+        }
     }
 }
