@@ -7,7 +7,7 @@ use tapemill_lake::{CODEC, Lineage, Output, Receipt, read_lineage};
 use tapemill_market::ArchiveName;
 
 use crate::error::PlanError;
-use crate::patience::on_a_thread;
+use crate::thread::on_a_thread;
 
 /// A sidecar is one line.
 const LARGEST_SIDECAR: u64 = 4096;

@@ -9,7 +9,7 @@ use tapemill_queue::{Queue, TaskFilter, TaskRecord, TaskState};
 
 use crate::adoption::receipt_of;
 use crate::error::PlanError;
-use crate::patience::on_a_thread;
+use crate::thread::on_a_thread;
 
 /// Tasks read at a time.
 const PAGE: usize = 1000;

@@ -10,10 +10,10 @@ use tapemill_runtime::{Health, Outage, Outages, Ticker, one_line};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::brake::in_step;
 use crate::catalogue::Catalogue;
 use crate::enqueuer::{Enqueuer, Planned};
 use crate::error::PlanError;
-use crate::in_step::in_step;
 use crate::loss::Memory;
 use crate::selection::Selection;
 use crate::survey::{Asking, survey};

@@ -11,9 +11,9 @@ use tapemill_queue::{Enqueued, NewTask, Queue, TaskId, TaskRecord, TaskState};
 
 use crate::adoption::Adoption;
 use crate::error::PlanError;
-use crate::patience::on_a_thread;
 use crate::selection::Selection;
 use crate::survey::Survey;
+use crate::thread::on_a_thread;
 
 /// Tasks looked up and enqueued at a time.
 const CHUNK: usize = 500;

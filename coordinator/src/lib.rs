@@ -8,28 +8,28 @@
 
 mod adoption;
 mod api;
+mod brake;
 mod catalogue;
 mod coordinator;
 mod enqueuer;
 mod error;
-mod in_step;
 mod loss;
 mod metrics;
-mod patience;
 mod planner;
 mod priority;
 mod probe;
 mod selection;
 mod status;
 mod survey;
+mod thread;
 mod view;
 
 pub use api::api;
+pub use brake::in_step;
 pub use catalogue::{Catalogue, Rebuilt};
 pub use coordinator::{Coordinator, Select};
 pub use enqueuer::{Enqueuer, Planned};
 pub use error::PlanError;
-pub use in_step::in_step;
 pub use metrics::QueueGauges;
 pub use planner::{Chosen, Listed, choose, days_to_list};
 pub use priority::PRIORITY_SYMBOLS;

@@ -26,7 +26,6 @@
 mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-mod control;
 mod error;
 mod lease;
 pub mod limits;
@@ -34,6 +33,7 @@ mod metered;
 mod open;
 mod queue;
 mod reaper;
+mod reasons;
 pub mod redis;
 mod settings;
 pub mod sqlite;

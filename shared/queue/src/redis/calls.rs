@@ -12,8 +12,8 @@ use super::reply::Fields;
 use super::together::{Finish, Wanted};
 use super::{RedisQueue, SCHEMA, checks, planning, script, view};
 use crate::clock::millis;
-use crate::control::{CANCELLED, CANCELLED_MESSAGE, LOST, RAN_OUT};
 use crate::limits::{self, MAX_COUNT, MAX_HISTORY};
+use crate::reasons::{CANCELLED, CANCELLED_MESSAGE, LOST, RAN_OUT};
 use crate::{
     ClaimRequest, Claimed, Completion, Enqueued, Failure, HeartbeatReply, HeartbeatRequest, Lease,
     NewTask, Page, Queue, QueueError, Reaped, Retry, Stats, TaskFilter, TaskId, TaskRecord,

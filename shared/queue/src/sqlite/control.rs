@@ -12,7 +12,7 @@ use super::fault::Fault;
 use super::finish::{Trouble, end_in_trouble, holding};
 use super::rows::{count, state};
 use crate::clock::{millis, until};
-use crate::control::{CANCELLED, CANCELLED_MESSAGE};
+use crate::reasons::{CANCELLED, CANCELLED_MESSAGE};
 use crate::{AttemptOutcome, TaskId, TaskState, settings};
 
 /// Gives tasks fresh budgets; see [`Queue::retry`](crate::Queue::retry).

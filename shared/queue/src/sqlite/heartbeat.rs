@@ -8,7 +8,7 @@ use super::control::{brake_left, is_paused};
 use super::fault::Fault;
 use super::rows::{count, state, stored};
 use crate::clock::millis;
-use crate::control::CANCELLED;
+use crate::reasons::CANCELLED;
 use crate::worker::remembered;
 use crate::{Beat, HeartbeatReply, HeartbeatRequest, Lease, LostReason, TaskState, WorkerState};
 

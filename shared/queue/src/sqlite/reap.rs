@@ -7,7 +7,7 @@ use rusqlite::{Row, Transaction, params};
 use super::fault::Fault;
 use super::finish::{Held, Trouble, end_in_trouble};
 use super::rows::{count, json_list, task_id};
-use crate::control::{LOST, RAN_OUT};
+use crate::reasons::{LOST, RAN_OUT};
 use crate::{AttemptOutcome, Budgets, Expired, Reaped, TaskId, TaskState};
 
 const GONE: &str = "the worker's process is gone";
