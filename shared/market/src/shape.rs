@@ -1,0 +1,401 @@
+//! The shape that the rows of one file share, and reading rows of that shape with 32-byte registers (AVX2).
+//!
+//! Rows of a file mostly differ in nothing but their digits and in the lengths of price, quantity and the last word.
+//! So where a row ends and where its price ends is looked up, and everything else follows from these two places. Each
+//! number is loaded as the 16 bytes before its end, six at a time are checked against what the shape has there and
+//! turned from digits into integers; nothing branches on what a row holds, only on whether it has the shape. A row
+//! without it is read by [`AggTrade::parse_plain`](crate::AggTrade), which then teaches the shape again.
+
+use std::arch::x86_64::*;
+
+use crate::exact::POW10;
+
+/// Bytes before a row that the reader may look at; what they are does not matter.
+pub(crate) const BEFORE: usize = 16;
+
+/// Bytes that the reader may look at: any 32 that begin within 256, so that a masked place is always inside.
+pub(crate) const WINDOW: usize = 256 + 32;
+
+/// The longest row that is given a shape: its end is looked for in 32 bytes, and has to be in the window.
+const LONGEST: usize = 160;
+
+/// A row of a known shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ShapedRow {
+    pub id: u64,
+    /// In the scales that the shape was made for.
+    pub price: u64,
+    pub quantity: u64,
+    pub first_trade_id: u64,
+    pub last_trade_id: u64,
+    pub time_us: i64,
+    pub buyer_is_maker: bool,
+    /// Where its `\n` is, from its beginning.
+    pub length: usize,
+}
+
+/// What the rows of a file have in common.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    id: usize,
+    first: usize,
+    last: usize,
+    time: usize,
+    price: Fraction,
+    quantity: Fraction,
+    /// Where the end of a row is looked for, from its beginning.
+    shortest: usize,
+    /// Whether the rows have an eighth column.
+    best_match: bool,
+    words: Words,
+    /// Microseconds of one unit of time.
+    unit_us: u64,
+    /// What stands where in the 16 bytes of each number, and how far a byte may be above it.
+    id_and_first: Lanes,
+    last_and_time: Lanes,
+    price_and_quantity: Lanes,
+}
+
+/// How the decimals of a column are written: a point or none, decimals that are read, zeros behind them.
+#[derive(Debug, Clone, Copy)]
+struct Fraction {
+    point: bool,
+    read: usize,
+    zeros: usize,
+    /// What makes what is read a number of the wanted scale.
+    factor: u64,
+    /// The bits, of the last eight bytes, that hold the zeros.
+    zero_bits: u64,
+    /// The fewest bytes it has.
+    shortest: usize,
+}
+
+/// `,true` in the lower five bytes and `,false` in the lower six, in the file's case.
+#[derive(Debug, Clone, Copy)]
+struct Words {
+    yes: u64,
+    no: u64,
+}
+
+/// Two times 16 bytes, the last one that of a number's last digit.
+#[derive(Debug, Clone, Copy)]
+struct Lanes {
+    /// `0` for a digit, else the byte that has to stand there.
+    expected: [u8; 32],
+    /// 9 for a digit, else 0.
+    above: [u8; 32],
+    /// All bits where there is something to be checked.
+    checked: [u8; 32],
+    /// Takes out the point.
+    order: [u8; 32],
+}
+
+impl Lanes {
+    const NONE: Self = Self {
+        expected: [0; 32],
+        above: [0; 32],
+        checked: [0; 32],
+        order: [0x80; 32],
+    };
+
+    /// A whole number of so many digits behind a comma, in lane 0 or 1.
+    fn whole(&mut self, lane: usize, digits: usize, comma: bool) {
+        for at in 0..16 {
+            let place = lane * 16 + at;
+            let before = 15 - at;
+            if before < digits {
+                self.expected[place] = b'0';
+                self.above[place] = 9;
+                self.checked[place] = 0xff;
+            } else if before == digits && comma {
+                self.expected[place] = b',';
+                self.checked[place] = 0xff;
+            }
+        }
+    }
+
+    /// A decimal, of any number of digits before the point.
+    fn decimal(&mut self, lane: usize, fraction: &Fraction) {
+        for at in 0..16 {
+            let place = lane * 16 + at;
+            let before = 15 - at;
+            let is_point = fraction.point && before == fraction.read;
+            self.expected[place] = if is_point { b'.' } else { b'0' };
+            self.above[place] = if is_point { 0 } else { 9 };
+            // The bytes from the point on move down by one.
+            let from = if fraction.point && before >= fraction.read {
+                at.wrapping_sub(1)
+            } else {
+                at
+            };
+            self.order[place] = if from < 16 { from as u8 } else { 0x80 };
+        }
+    }
+}
+
+impl Fraction {
+    /// Of a cell as it is written, for numbers of a scale that holds all of its decimals that are not zero.
+    fn of(cell: &[u8], scale: u8) -> Option<Self> {
+        let scale = usize::from(scale);
+        let point = cell.iter().position(|&byte| byte == b'.');
+        let decimals = point.map_or(0, |at| cell.len() - at - 1);
+        if point.is_some() && decimals == 0 {
+            return None;
+        }
+        let read = decimals.min(scale);
+        let zeros = decimals - read;
+        // Zeros are checked in eight bytes. A factor of up to 1000 leaves 16 digits within 64 bits.
+        let missing = scale - read;
+        if zeros > 8 || missing > 3 {
+            return None;
+        }
+        Some(Self {
+            point: point.is_some(),
+            read,
+            zeros,
+            factor: POW10[missing],
+            zero_bits: if zeros == 0 { 0 } else { u64::MAX << (64 - 8 * zeros) },
+            shortest: if point.is_some() { 2 + decimals } else { 1 },
+        })
+    }
+}
+
+impl Words {
+    fn of(word: &[u8]) -> Option<Self> {
+        let (yes, no) = match word {
+            b"true" | b"false" => (b",true", b",false"),
+            b"True" | b"False" => (b",True", b",False"),
+            b"TRUE" | b"FALSE" => (b",TRUE", b",FALSE"),
+            _ => return None,
+        };
+        let number = |text: &[u8]| {
+            text.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
+        };
+        Some(Self { yes: number(yes), no: number(no) })
+    }
+}
+
+/// The digits that a place shows of a whole number: all bytes of it, 1 to `most`.
+fn digits(cell: &[u8], most: usize) -> Option<usize> {
+    let whole = (1..=most).contains(&cell.len()) && cell.iter().all(u8::is_ascii_digit);
+    whole.then_some(cell.len())
+}
+
+impl Shape {
+    /// The shape of a row, for numbers of the scales `price` and `quantity`, which hold what the row holds.
+    #[cold]
+    pub fn of(row: &[u8], price: u8, quantity: u8) -> Option<Self> {
+        let cells: Vec<&[u8]> = row.split(|&byte| byte == b',').collect();
+        let best_match = match cells.len() {
+            7 => false,
+            8 => true,
+            _ => return None,
+        };
+        let words = Words::of(cells[6])?;
+        if best_match {
+            let other = Words::of(cells[7])?;
+            if (other.yes, other.no) != (words.yes, words.no) {
+                return None;
+            }
+        }
+        let (id, first, last) = (digits(cells[0], 16)?, digits(cells[3], 15)?, digits(cells[4], 15)?);
+        let (time, unit_us) = match digits(cells[5], 16)? {
+            13 => (13, 1000),
+            16 => (16, 1),
+            _ => return None,
+        };
+        let price = Fraction::of(cells[1], price)?;
+        let quantity = Fraction::of(cells[2], quantity)?;
+        let words_length = if best_match { 10 } else { 5 };
+        let shortest = id + price.shortest + quantity.shortest + first + last + time + 5 + words_length;
+        if shortest > LONGEST {
+            return None;
+        }
+        let mut id_and_first = Lanes::NONE;
+        id_and_first.whole(0, id, false);
+        id_and_first.whole(1, first, true);
+        let mut last_and_time = Lanes::NONE;
+        last_and_time.whole(0, last, true);
+        last_and_time.whole(1, time, true);
+        let mut price_and_quantity = Lanes::NONE;
+        price_and_quantity.decimal(0, &price);
+        price_and_quantity.decimal(1, &quantity);
+        Some(Self {
+            id,
+            first,
+            last,
+            time,
+            price,
+            quantity,
+            shortest,
+            best_match,
+            words,
+            unit_us,
+            id_and_first,
+            last_and_time,
+            price_and_quantity,
+        })
+    }
+
+    /// Reads the row that begins behind the first [`BEFORE`] bytes; `None` when it has another shape.
+    #[inline]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    pub fn read(&self, window: &[u8; WINDOW]) -> Option<ShapedRow> {
+        // The end, and the word or two before it.
+        let from = BEFORE + self.shortest;
+        let ends = _mm256_movemask_epi8(_mm256_cmpeq_epi8(at32(window, from), _mm256_set1_epi8(b'\n' as i8)));
+        let end = from + (ends as u32).trailing_zeros() as usize;
+        let (mut word_end, mut known) = (end, ends != 0);
+        if self.best_match {
+            let (is_true, is_false) = self.words.at(window, end);
+            known &= is_true | is_false;
+            word_end = end - 6 + usize::from(is_true);
+        }
+        let (is_true, is_false) = self.words.at(window, word_end);
+        known &= is_true | is_false;
+
+        // Every comma: one before the price, one behind it, and those before the word.
+        let price_at = BEFORE + self.id + 1;
+        let commas = _mm256_movemask_epi8(_mm256_cmpeq_epi8(at32(window, price_at), _mm256_set1_epi8(b',' as i8)));
+        let price_length = (commas as u32).trailing_zeros() as usize;
+        let price_end = price_at + price_length;
+        let time_end = word_end.wrapping_sub(6 - usize::from(is_true));
+        let last_end = time_end.wrapping_sub(self.time + 1);
+        let first_end = last_end.wrapping_sub(self.last + 1);
+        let quantity_end = first_end.wrapping_sub(self.first + 1);
+        let quantity_length = quantity_end.wrapping_sub(price_end + 1);
+        known &= self.price.holds(price_length) & self.quantity.holds(quantity_length);
+        known &= (byte(window, price_at - 1) == b',') & (byte(window, last_end) == b',');
+        if !known {
+            return None;
+        }
+
+        // Six numbers, and whether all that should be digits are digits.
+        let ids = pair(window, price_at - 1, quantity_end.wrapping_add(self.first + 1));
+        let times = pair(window, first_end.wrapping_add(self.last + 1), time_end);
+        let values = pair(window, price_end - self.price.zeros, quantity_end.wrapping_sub(self.quantity.zeros));
+        let widths = widths(price_length - self.price.zeros, quantity_length - self.quantity.zeros);
+        let (ids, odd_ids) = self.id_and_first.check(ids, load(&self.id_and_first.checked));
+        let (times, odd_times) = self.last_and_time.check(times, load(&self.last_and_time.checked));
+        let (values, odd_values) = self.price_and_quantity.check(values, widths);
+        let zeros = (eight(window, price_end) ^ ZEROS) & self.price.zero_bits
+            | (eight(window, quantity_end) ^ ZEROS) & self.quantity.zero_bits;
+        let odd = _mm256_or_si256(_mm256_or_si256(odd_ids, odd_times), odd_values);
+        if _mm256_testz_si256(odd, odd) == 0 || zeros != 0 {
+            return None;
+        }
+        // Commas are 0 by now, as are the places that were not checked.
+        let values = _mm256_shuffle_epi8(values, load(&self.price_and_quantity.order));
+        let ids_and_times = numbers(ids, times);
+        let [id, last_trade_id, first_trade_id, time] = ids_and_times;
+        let [price, _, quantity, _] = numbers(values, values);
+        Some(ShapedRow {
+            id,
+            price: price * self.price.factor,
+            quantity: quantity * self.quantity.factor,
+            first_trade_id,
+            last_trade_id,
+            time_us: (time * self.unit_us) as i64,
+            buyer_is_maker: is_true,
+            length: end - BEFORE,
+        })
+    }
+}
+
+impl Fraction {
+    #[inline]
+    fn holds(&self, length: usize) -> bool {
+        (self.shortest..=16 + self.zeros).contains(&length)
+    }
+}
+
+impl Words {
+    /// Whether the word that ends there is true, and whether it is false.
+    #[inline]
+    fn at(&self, window: &[u8; WINDOW], end: usize) -> (bool, bool) {
+        let eight = eight(window, end);
+        (eight >> 24 == self.yes, eight >> 16 == self.no)
+    }
+}
+
+impl Lanes {
+    /// The values of what should be digits, and what is not 0 where something else stands.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn check(&self, bytes: __m256i, checked: __m256i) -> (__m256i, __m256i) {
+        let values = _mm256_and_si256(_mm256_xor_si256(bytes, load(&self.expected)), checked);
+        (values, _mm256_subs_epu8(values, load(&self.above)))
+    }
+}
+
+/// The numbers of 16 digits in the lanes of both: `[left 0, right 0, left 1, right 1]`.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn numbers(left: __m256i, right: __m256i) -> [u64; 4] {
+    let tens = _mm256_set1_epi16(0x010a);
+    let hundreds = _mm256_set1_epi32(0x0001_0064);
+    let ten_thousands = _mm256_set1_epi32(0x0001_2710);
+    let twos = |digits| _mm256_maddubs_epi16(digits, tens);
+    let fours = |digits| _mm256_madd_epi16(twos(digits), hundreds);
+    let eights = _mm256_madd_epi16(_mm256_packus_epi32(fours(left), fours(right)), ten_thousands);
+    let high = _mm256_mul_epu32(eights, _mm256_set1_epi64x(100_000_000));
+    bytemuck::cast(_mm256_add_epi64(high, _mm256_srli_epi64::<32>(eights)))
+}
+
+const ZEROS: u64 = u64::from_le_bytes(*b"00000000");
+
+/// 16 bytes of nothing, then 16 of all bits: from place `w` on, the mask of the last `w` of 16 bytes.
+static WIDTHS: [u8; 48] = {
+    let mut widths = [0; 48];
+    let mut at = 16;
+    while at < 48 {
+        widths[at] = 0xff;
+        at += 1;
+    }
+    widths
+};
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn widths(first: usize, second: usize) -> __m256i {
+    let mask = |width: usize| {
+        let at = width & 31;
+        bytemuck::cast::<[u8; 16], __m128i>(WIDTHS[at..at + 16].try_into().expect("16 bytes"))
+    };
+    _mm256_set_m128i(mask(second), mask(first))
+}
+
+/// The 16 bytes before each of two places.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn pair(window: &[u8; WINDOW], first: usize, second: usize) -> __m256i {
+    let lane = |end: usize| {
+        let at = end.wrapping_sub(16) & 255;
+        bytemuck::cast::<[u8; 16], __m128i>(window[at..at + 16].try_into().expect("16 bytes"))
+    };
+    _mm256_set_m128i(lane(second), lane(first))
+}
+
+#[inline]
+fn load(bytes: &[u8; 32]) -> __m256i {
+    bytemuck::cast(*bytes)
+}
+
+#[inline]
+fn at32(window: &[u8; WINDOW], at: usize) -> __m256i {
+    let at = at & 255;
+    let bytes: [u8; 32] = window[at..at + 32].try_into().expect("32 bytes");
+    bytemuck::cast(bytes)
+}
+
+/// The eight bytes before a place.
+#[inline]
+fn eight(window: &[u8; WINDOW], end: usize) -> u64 {
+    let at = end.wrapping_sub(8) & 255;
+    u64::from_le_bytes(window[at..at + 8].try_into().expect("8 bytes"))
+}
+
+#[inline]
+fn byte(window: &[u8; WINDOW], at: usize) -> u8 {
+    window[at & 255]
+}
