@@ -164,7 +164,7 @@ pub(crate) const FAST_ROOM: usize = 192;
 const LONGEST_FAST: usize = 128;
 
 /// Times that the fast form accepts, in microseconds: 2014 to 2096.
-const PLAUSIBLE_US: std::ops::Range<i64> = 1_400_000_000_000_000..4_000_000_000_000_000;
+pub(crate) const PLAUSIBLE_US: std::ops::Range<i64> = 1_400_000_000_000_000..4_000_000_000_000_000;
 
 /// What the row before looked like, for the next one mostly looks the same.
 ///

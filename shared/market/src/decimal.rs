@@ -79,14 +79,41 @@ impl Decimal {
         })
     }
 
-    /// The mantissa at a scale at least as large; `None` when it does not fit 128 bits.
+    /// Whether all decimals behind `scale` are zero.
+    #[inline]
+    pub(crate) fn fits(self, scale: u8) -> bool {
+        self.scale <= scale || self.at_smaller(scale).is_some()
+    }
+
+    /// How many decimals it needs at least.
+    pub(crate) fn fewest_decimals(self) -> u8 {
+        (0..self.scale)
+            .find(|&scale| self.fits(scale))
+            .unwrap_or(self.scale)
+    }
+
+    /// The mantissa at another scale; `None` when it does not fit 128 bits, or decimals would be lost.
+    #[inline]
     pub(crate) fn mantissa_at(self, scale: u8) -> Option<u128> {
-        debug_assert!(scale >= self.scale);
         if scale == self.scale {
             return Some(self.mantissa);
         }
+        if scale < self.scale {
+            return self.at_smaller(scale);
+        }
         self.mantissa
             .checked_mul(u128::from(exact::POW10[usize::from(scale - self.scale)]))
+    }
+
+    #[inline(never)]
+    fn at_smaller(self, scale: u8) -> Option<u128> {
+        let unit = exact::POW10[usize::from(self.scale - scale)];
+        if let Ok(small) = u64::try_from(self.mantissa) {
+            let cut = small / unit;
+            return (cut * unit == small).then_some(u128::from(cut));
+        }
+        let cut = self.mantissa / u128::from(unit);
+        (cut * u128::from(unit) == self.mantissa).then_some(cut)
     }
 
     /// The nearest `f64`, ties to even.

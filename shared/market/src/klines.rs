@@ -1,6 +1,5 @@
 //! A whole klines CSV, chunk by chunk, into sorted bars of unique times.
 
-use crate::agg_trade::FAST_ROOM;
 use crate::cells;
 use crate::error::CellError;
 use crate::interval::Interval;
@@ -133,8 +132,8 @@ impl KlinesMill {
 }
 
 impl ReadRow for Rows {
-    fn plain(&mut self, _bytes: &[u8; FAST_ROOM]) -> Result<usize, CellError> {
-        Ok(0)
+    fn plain(&mut self, _chunk: &[u8], at: usize, _number: &mut u64) -> Result<usize, CellError> {
+        Ok(at)
     }
 
     fn line(&mut self, number: u64, line: &[u8]) -> Result<(), CellError> {

@@ -23,6 +23,8 @@ mod market;
 mod minute;
 mod period;
 mod quality;
+#[cfg(target_arch = "x86_64")]
+mod shape;
 mod sums;
 mod symbol;
 mod wide;

@@ -1,7 +1,6 @@
 //! Cuts a stream of chunks into lines.
 
 use crate::RowError;
-use crate::agg_trade::FAST_ROOM;
 use crate::error::CellError;
 
 /// No row of any archive is longer; a longer one is no CSV.
@@ -9,9 +8,9 @@ const LONGEST_LINE: usize = 4096;
 
 /// What reads the lines.
 pub(crate) trait ReadRow {
-    /// Reads the line at the beginning of `bytes` if it is of the common form, and tells where its `\n` is; 0 if it is
-    /// not of that form. Never asked for the first line.
-    fn plain(&mut self, bytes: &[u8; FAST_ROOM]) -> Result<usize, CellError>;
+    /// Reads lines of the common form, as many as follow each other from `at` on, and tells where the first of another
+    /// form begins. `number` is the number of the line before, and counts on. Never asked for the first line.
+    fn plain(&mut self, chunk: &[u8], at: usize, number: &mut u64) -> Result<usize, CellError>;
 
     /// Reads any line, without its line end; the first is number 1.
     fn line(&mut self, number: u64, line: &[u8]) -> Result<(), CellError>;
@@ -30,15 +29,14 @@ pub(crate) struct Lines {
 impl Lines {
     /// Passes each line that the chunk completes to the reader.
     pub fn feed(&mut self, chunk: &[u8], rows: &mut impl ReadRow) -> Result<(), RowError> {
-        let mut rest = chunk;
+        let mut at = 0;
         if !self.tail.is_empty() {
-            let end = memchr::memchr(b'\n', rest);
-            let taken = end.map_or(rest.len(), |at| at + 1);
-            if self.tail.len() + taken > LONGEST_LINE {
+            let end = memchr::memchr(b'\n', chunk);
+            at = end.map_or(chunk.len(), |end| end + 1);
+            if self.tail.len() + at > LONGEST_LINE {
                 return Err(too_long(&self.tail).at(self.number + 1));
             }
-            self.tail.extend_from_slice(&rest[..taken]);
-            rest = &rest[taken..];
+            self.tail.extend_from_slice(&chunk[..at]);
             if end.is_none() {
                 return Ok(());
             }
@@ -50,25 +48,19 @@ impl Lines {
             result?;
         }
         loop {
-            while let Some(room) = rest.first_chunk()
-                && self.number > 0
-                && !self.blank
-            {
-                let read = rows
-                    .plain(room)
+            if self.number > 0 && !self.blank {
+                at = rows
+                    .plain(chunk, at, &mut self.number)
                     .map_err(|error| error.at(self.number + 1))?;
-                if read == 0 {
-                    break;
-                }
-                self.number += 1;
-                rest = &rest[read + 1..];
             }
-            let Some(at) = memchr::memchr(b'\n', rest) else {
+            let rest = &chunk[at..];
+            let Some(end) = memchr::memchr(b'\n', rest) else {
                 break;
             };
-            self.line(&rest[..at], rows)?;
-            rest = &rest[at + 1..];
+            self.line(&rest[..end], rows)?;
+            at += end + 1;
         }
+        let rest = &chunk[at..];
         if rest.len() > LONGEST_LINE {
             return Err(too_long(rest).at(self.number + 1));
         }
@@ -118,15 +110,23 @@ mod tests {
     struct Notes(Vec<String>, usize);
 
     impl ReadRow for Notes {
-        fn plain(&mut self, bytes: &[u8; FAST_ROOM]) -> Result<usize, CellError> {
-            let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(0);
-            if end == 0 || bytes[0] != b'a' || bytes[end - 1] == b'\r' {
-                return Ok(0);
+        fn plain(
+            &mut self,
+            chunk: &[u8],
+            mut at: usize,
+            number: &mut u64,
+        ) -> Result<usize, CellError> {
+            while let Some(end) = memchr::memchr(b'\n', &chunk[at..]) {
+                let line = &chunk[at..at + end];
+                if !line.starts_with(b"a") || line.ends_with(b"\r") {
+                    break;
+                }
+                self.1 += 1;
+                self.0.push(String::from_utf8_lossy(line).into_owned());
+                *number += 1;
+                at += end + 1;
             }
-            self.1 += 1;
-            self.0
-                .push(String::from_utf8_lossy(&bytes[..end]).into_owned());
-            Ok(end)
+            Ok(at)
         }
 
         fn line(&mut self, _number: u64, line: &[u8]) -> Result<(), CellError> {

@@ -4,7 +4,7 @@ use crate::agg_trade::AggTrade;
 use crate::decimal::Decimal;
 use crate::error::CellError;
 use crate::exact::POW10;
-use crate::sums::{Buckets, MinuteSums, Narrow, ScaledTrade, Sum, Wide256, Width};
+use crate::sums::{Buckets, MinuteSums, Narrow, ScaledTrade, Slim, Sum, Wide256, Width};
 use crate::wide::{Wide, limbs};
 use crate::{Market, Period, Symbol};
 
@@ -121,6 +121,12 @@ impl Scales {
         }
     }
 
+    /// Whether these scales are fine enough for the row.
+    #[inline]
+    fn hold(self, row: &AggTrade) -> bool {
+        row.price.fits(self.price) && row.quantity.fits(self.quantity)
+    }
+
     /// The row in these scales, which are fine enough for it.
     #[inline]
     fn trade<W: Width>(self, row: &AggTrade) -> Option<ScaledTrade<W>> {
@@ -195,8 +201,10 @@ pub(crate) struct MinuteTable {
     current_us: i64,
 }
 
+/// The narrowest width that has held everything so far.
 #[derive(Debug)]
 enum Slots {
+    Slim(Vec<MinuteSums<Slim>>, Buckets<u64>),
     Narrow(Vec<MinuteSums<Narrow>>, Buckets<u128>),
     Wide(Vec<MinuteSums<Wide256>>, Buckets<Wide<4>>),
 }
@@ -215,12 +223,9 @@ impl MinuteTable {
             thresholds,
             scales: None,
             unit,
-            slots: Slots::Narrow(
+            slots: Slots::Slim(
                 vec![MinuteSums::default(); period.minutes()],
-                Buckets {
-                    whale: None,
-                    retail: None,
-                },
+                Buckets::default(),
             ),
             current: 0,
             current_us: period.start_us(),
@@ -233,15 +238,16 @@ impl MinuteTable {
         (self.start_us..self.end_us).contains(&time_us)
     }
 
+    /// The scales of price and quantity that the rows so far needed.
+    pub fn scales(&self) -> Option<(u8, u8)> {
+        self.scales.map(|scales| (scales.price, scales.quantity))
+    }
+
     /// Adds a trade whose time the period covers.
     #[inline]
     pub fn add(&mut self, row: &AggTrade) -> Result<(), CellError> {
         let scales = match self.scales {
-            Some(scales)
-                if row.price.scale <= scales.price && row.quantity.scale <= scales.quantity =>
-            {
-                scales
-            }
+            Some(scales) if scales.hold(row) => scales,
             _ => self.refine(row)?,
         };
         let into = row.time_us - self.current_us;
@@ -249,32 +255,42 @@ impl MinuteTable {
             self.current = ((row.time_us - self.start_us) / MINUTE_US) as usize;
             self.current_us = self.start_us + self.current as i64 * MINUTE_US;
         }
-        if let Slots::Narrow(slots, buckets) = &mut self.slots {
-            if let Some(trade) = scales.trade::<Narrow>(row)
-                && slots[self.current].add(&trade, buckets).is_some()
-            {
-                return Ok(());
-            }
-            self.widen();
+        if let Slots::Slim(slots, buckets) = &mut self.slots
+            && let Some(trade) = scales.trade::<Slim>(row)
+            && slots[self.current].add(&trade, buckets).is_some()
+        {
+            return Ok(());
         }
-        self.add_wide(scales, row)
+        self.add_wider(scales, row)
     }
 
+    /// Adds a trade for which the narrowest width is too narrow.
     #[cold]
-    fn add_wide(&mut self, scales: Scales, row: &AggTrade) -> Result<(), CellError> {
-        let Slots::Wide(slots, buckets) = &mut self.slots else {
-            unreachable!("widened before")
-        };
-        scales
-            .trade::<Wide256>(row)
-            .and_then(|trade| slots[self.current].add(&trade, buckets))
-            .ok_or_else(|| too_large(row))
+    fn add_wider(&mut self, scales: Scales, row: &AggTrade) -> Result<(), CellError> {
+        loop {
+            let at = self.current;
+            let added = match &mut self.slots {
+                Slots::Slim(..) => None,
+                Slots::Narrow(slots, buckets) => scales
+                    .trade::<Narrow>(row)
+                    .and_then(|trade| slots[at].add(&trade, buckets)),
+                Slots::Wide(slots, buckets) => scales
+                    .trade::<Wide256>(row)
+                    .and_then(|trade| slots[at].add(&trade, buckets)),
+            };
+            if added.is_some() {
+                return Ok(());
+            }
+            if !self.widen(scales) {
+                return Err(too_large(row));
+            }
+        }
     }
 
     /// Moves to scales that hold the row's decimals.
     #[cold]
     fn refine(&mut self, row: &AggTrade) -> Result<Scales, CellError> {
-        let (price, quantity) = (row.price.scale, row.quantity.scale);
+        let (price, quantity) = (row.price.fewest_decimals(), row.quantity.fewest_decimals());
         let scales = match self.scales {
             None => Scales {
                 unit: self.unit,
@@ -293,50 +309,63 @@ impl MinuteTable {
         };
         self.scales = Some(scales);
         match &mut self.slots {
+            Slots::Slim(_, buckets) => *buckets = scales.buckets(&self.thresholds),
             Slots::Narrow(_, buckets) => *buckets = scales.buckets(&self.thresholds),
             Slots::Wide(_, buckets) => *buckets = scales.buckets(&self.thresholds),
         }
         Ok(scales)
     }
 
+    /// Multiplies all sums, in the first width that holds them.
     fn rescale(&mut self, old: Scales, new: Scales) -> Option<()> {
         let price = POW10[usize::from(new.price - old.price)];
         let quantity = POW10[(new.base() - old.base()) as usize];
         let quote: Vec<u64> = power_of_ten(new.quote() - old.quote()).collect();
-        if let Slots::Narrow(slots, _) = &self.slots {
-            let finer: Option<Vec<_>> = slots
-                .iter()
-                .map(|slot| slot.rescaled(price, quantity, &quote))
-                .collect();
-            match finer {
-                Some(finer) => {
-                    self.slots = Slots::Narrow(
-                        finer,
-                        Buckets {
-                            whale: None,
-                            retail: None,
-                        },
-                    );
-                    return Some(());
-                }
-                None => self.widen(),
+        fn all<W: Width>(
+            slots: &[MinuteSums<W>],
+            price: u64,
+            quantity: u64,
+            quote: &[u64],
+        ) -> Option<Vec<MinuteSums<W>>> {
+            let finer = |slot: &MinuteSums<W>| slot.rescaled(price, quantity, quote);
+            slots.iter().map(finer).collect()
+        }
+        loop {
+            let finer =
+                match &self.slots {
+                    Slots::Slim(slots, buckets) => all(slots, price, quantity, &quote)
+                        .map(|finer| Slots::Slim(finer, *buckets)),
+                    Slots::Narrow(slots, buckets) => all(slots, price, quantity, &quote)
+                        .map(|finer| Slots::Narrow(finer, *buckets)),
+                    Slots::Wide(slots, buckets) => all(slots, price, quantity, &quote)
+                        .map(|finer| Slots::Wide(finer, *buckets)),
+                };
+            if let Some(finer) = finer {
+                self.slots = finer;
+                return Some(());
+            }
+            if !self.widen(old) {
+                return None;
             }
         }
-        let Slots::Wide(slots, _) = &mut self.slots else {
-            unreachable!("widened before")
-        };
-        for slot in slots {
-            *slot = slot.rescaled(price, quantity, &quote)?;
-        }
-        Some(())
     }
 
+    /// Moves to the next width; false when there is none.
     #[cold]
-    fn widen(&mut self) {
-        if let (Slots::Narrow(slots, _), Some(scales)) = (&self.slots, self.scales) {
-            let wide = slots.iter().map(MinuteSums::widened).collect();
-            self.slots = Slots::Wide(wide, scales.buckets(&self.thresholds));
-        }
+    fn widen(&mut self, scales: Scales) -> bool {
+        let wider = match &self.slots {
+            Slots::Slim(slots, _) => Slots::Narrow(
+                slots.iter().map(MinuteSums::<Slim>::widened).collect(),
+                scales.buckets(&self.thresholds),
+            ),
+            Slots::Narrow(slots, _) => Slots::Wide(
+                slots.iter().map(MinuteSums::<Narrow>::widened).collect(),
+                scales.buckets(&self.thresholds),
+            ),
+            Slots::Wide(..) => return false,
+        };
+        self.slots = wider;
+        true
     }
 
     /// The minutes that saw a trade, ascending.
@@ -345,6 +374,7 @@ impl MinuteTable {
             return Box::new(std::iter::empty());
         };
         match &self.slots {
+            Slots::Slim(slots, _) => Box::new(rounded(slots, scales, self.start_us)),
             Slots::Narrow(slots, _) => Box::new(rounded(slots, scales, self.start_us)),
             Slots::Wide(slots, _) => Box::new(rounded(slots, scales, self.start_us)),
         }
@@ -361,6 +391,7 @@ impl MinuteTable {
             ))
         }
         match &self.slots {
+            Slots::Slim(slots, _) => ends(slots),
             Slots::Narrow(slots, _) => ends(slots),
             Slots::Wide(slots, _) => ends(slots),
         }
@@ -374,6 +405,7 @@ impl MinuteTable {
     /// How many minutes of the period saw a trade.
     pub fn len(&self) -> usize {
         match &self.slots {
+            Slots::Slim(slots, _) => slots.iter().filter(|slot| !slot.is_empty()).count(),
             Slots::Narrow(slots, _) => slots.iter().filter(|slot| !slot.is_empty()).count(),
             Slots::Wide(slots, _) => slots.iter().filter(|slot| !slot.is_empty()).count(),
         }

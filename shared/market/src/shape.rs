@@ -8,6 +8,8 @@
 
 use std::arch::x86_64::*;
 
+use crate::agg_trade::{AggTrade, PLAUSIBLE_US};
+use crate::decimal::Decimal;
 use crate::exact::POW10;
 
 /// Bytes before a row that the reader may look at; what they are does not matter.
@@ -19,19 +21,14 @@ pub(crate) const WINDOW: usize = 256 + 32;
 /// The longest row that is given a shape: its end is looked for in 32 bytes, and has to be in the window.
 const LONGEST: usize = 160;
 
-/// A row of a known shape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ShapedRow {
-    pub id: u64,
-    /// In the scales that the shape was made for.
-    pub price: u64,
-    pub quantity: u64,
-    pub first_trade_id: u64,
-    pub last_trade_id: u64,
-    pub time_us: i64,
-    pub buyer_is_maker: bool,
-    /// Where its `\n` is, from its beginning.
-    pub length: usize,
+/// Whether the processor has what [`Shape::read`] is compiled for.
+#[inline]
+pub(crate) fn is_supported() -> bool {
+    is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2")
+        && is_x86_feature_detected!("lzcnt")
+        && is_x86_feature_detected!("popcnt")
 }
 
 /// What the rows of a file have in common.
@@ -50,6 +47,8 @@ pub(crate) struct Shape {
     words: Words,
     /// Microseconds of one unit of time.
     unit_us: u64,
+    /// The scales of the numbers it reads.
+    scales: (u8, u8),
     /// What stands where in the 16 bytes of each number, and how far a byte may be above it.
     id_and_first: Lanes,
     last_and_time: Lanes,
@@ -154,7 +153,11 @@ impl Fraction {
             read,
             zeros,
             factor: POW10[missing],
-            zero_bits: if zeros == 0 { 0 } else { u64::MAX << (64 - 8 * zeros) },
+            zero_bits: if zeros == 0 {
+                0
+            } else {
+                u64::MAX << (64 - 8 * zeros)
+            },
             shortest: if point.is_some() { 2 + decimals } else { 1 },
         })
     }
@@ -169,9 +172,14 @@ impl Words {
             _ => return None,
         };
         let number = |text: &[u8]| {
-            text.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
+            text.iter()
+                .rev()
+                .fold(0, |sum, &byte| sum << 8 | u64::from(byte))
         };
-        Some(Self { yes: number(yes), no: number(no) })
+        Some(Self {
+            yes: number(yes),
+            no: number(no),
+        })
     }
 }
 
@@ -198,16 +206,22 @@ impl Shape {
                 return None;
             }
         }
-        let (id, first, last) = (digits(cells[0], 16)?, digits(cells[3], 15)?, digits(cells[4], 15)?);
+        let (id, first, last) = (
+            digits(cells[0], 16)?,
+            digits(cells[3], 15)?,
+            digits(cells[4], 15)?,
+        );
         let (time, unit_us) = match digits(cells[5], 16)? {
             13 => (13, 1000),
             16 => (16, 1),
             _ => return None,
         };
+        let scales = (price, quantity);
         let price = Fraction::of(cells[1], price)?;
         let quantity = Fraction::of(cells[2], quantity)?;
         let words_length = if best_match { 10 } else { 5 };
-        let shortest = id + price.shortest + quantity.shortest + first + last + time + 5 + words_length;
+        let shortest =
+            id + price.shortest + quantity.shortest + first + last + time + 5 + words_length;
         if shortest > LONGEST {
             return None;
         }
@@ -231,19 +245,24 @@ impl Shape {
             best_match,
             words,
             unit_us,
+            scales,
             id_and_first,
             last_and_time,
             price_and_quantity,
         })
     }
 
-    /// Reads the row that begins behind the first [`BEFORE`] bytes; `None` when it has another shape.
+    /// Reads the row that begins behind the first [`BEFORE`] bytes, and tells where its `\n` is; `None` when it has
+    /// another shape.
     #[inline]
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    pub fn read(&self, window: &[u8; WINDOW]) -> Option<ShapedRow> {
+    pub fn read(&self, window: &[u8; WINDOW]) -> Option<(AggTrade, usize)> {
         // The end, and the word or two before it.
         let from = BEFORE + self.shortest;
-        let ends = _mm256_movemask_epi8(_mm256_cmpeq_epi8(at32(window, from), _mm256_set1_epi8(b'\n' as i8)));
+        let ends = _mm256_movemask_epi8(_mm256_cmpeq_epi8(
+            at32(window, from),
+            _mm256_set1_epi8(b'\n' as i8),
+        ));
         let end = from + (ends as u32).trailing_zeros() as usize;
         let (mut word_end, mut known) = (end, ends != 0);
         if self.best_match {
@@ -256,7 +275,10 @@ impl Shape {
 
         // Every comma: one before the price, one behind it, and those before the word.
         let price_at = BEFORE + self.id + 1;
-        let commas = _mm256_movemask_epi8(_mm256_cmpeq_epi8(at32(window, price_at), _mm256_set1_epi8(b',' as i8)));
+        let commas = _mm256_movemask_epi8(_mm256_cmpeq_epi8(
+            at32(window, price_at),
+            _mm256_set1_epi8(b',' as i8),
+        ));
         let price_length = (commas as u32).trailing_zeros() as usize;
         let price_end = price_at + price_length;
         let time_end = word_end.wrapping_sub(6 - usize::from(is_true));
@@ -271,12 +293,27 @@ impl Shape {
         }
 
         // Six numbers, and whether all that should be digits are digits.
-        let ids = pair(window, price_at - 1, quantity_end.wrapping_add(self.first + 1));
+        let ids = pair(
+            window,
+            price_at - 1,
+            quantity_end.wrapping_add(self.first + 1),
+        );
         let times = pair(window, first_end.wrapping_add(self.last + 1), time_end);
-        let values = pair(window, price_end - self.price.zeros, quantity_end.wrapping_sub(self.quantity.zeros));
-        let widths = widths(price_length - self.price.zeros, quantity_length - self.quantity.zeros);
-        let (ids, odd_ids) = self.id_and_first.check(ids, load(&self.id_and_first.checked));
-        let (times, odd_times) = self.last_and_time.check(times, load(&self.last_and_time.checked));
+        let values = pair(
+            window,
+            price_end - self.price.zeros,
+            quantity_end.wrapping_sub(self.quantity.zeros),
+        );
+        let widths = widths(
+            price_length - self.price.zeros,
+            quantity_length - self.quantity.zeros,
+        );
+        let (ids, odd_ids) = self
+            .id_and_first
+            .check(ids, load(&self.id_and_first.checked));
+        let (times, odd_times) = self
+            .last_and_time
+            .check(times, load(&self.last_and_time.checked));
         let (values, odd_values) = self.price_and_quantity.check(values, widths);
         let zeros = (eight(window, price_end) ^ ZEROS) & self.price.zero_bits
             | (eight(window, quantity_end) ^ ZEROS) & self.quantity.zero_bits;
@@ -289,16 +326,24 @@ impl Shape {
         let ids_and_times = numbers(ids, times);
         let [id, last_trade_id, first_trade_id, time] = ids_and_times;
         let [price, _, quantity, _] = numbers(values, values);
-        Some(ShapedRow {
+        let time_us = (time * self.unit_us) as i64;
+        if last_trade_id < first_trade_id || !PLAUSIBLE_US.contains(&time_us) {
+            return None;
+        }
+        let decimal = |read: u64, fraction: &Fraction, scale| Decimal {
+            mantissa: u128::from(read * fraction.factor),
+            scale,
+        };
+        let trade = AggTrade {
             id,
-            price: price * self.price.factor,
-            quantity: quantity * self.quantity.factor,
+            price: decimal(price, &self.price, self.scales.0),
+            quantity: decimal(quantity, &self.quantity, self.scales.1),
             first_trade_id,
             last_trade_id,
-            time_us: (time * self.unit_us) as i64,
+            time_us,
             buyer_is_maker: is_true,
-            length: end - BEFORE,
-        })
+        };
+        Some((trade, end - BEFORE))
     }
 }
 
@@ -337,7 +382,10 @@ fn numbers(left: __m256i, right: __m256i) -> [u64; 4] {
     let ten_thousands = _mm256_set1_epi32(0x0001_2710);
     let twos = |digits| _mm256_maddubs_epi16(digits, tens);
     let fours = |digits| _mm256_madd_epi16(twos(digits), hundreds);
-    let eights = _mm256_madd_epi16(_mm256_packus_epi32(fours(left), fours(right)), ten_thousands);
+    let eights = _mm256_madd_epi16(
+        _mm256_packus_epi32(fours(left), fours(right)),
+        ten_thousands,
+    );
     let high = _mm256_mul_epu32(eights, _mm256_set1_epi64x(100_000_000));
     bytemuck::cast(_mm256_add_epi64(high, _mm256_srli_epi64::<32>(eights)))
 }

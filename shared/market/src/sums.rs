@@ -1,7 +1,7 @@
-//! One minute's exact sums, as scaled integers of two widths.
+//! One minute's exact sums, as scaled integers of three widths.
 //!
-//! [`Narrow`] holds what real archives hold; [`Wide256`] holds any decimals of 12 places. A table starts narrow and
-//! is widened once a value does not fit, so the common case pays nothing for the rare one.
+//! [`Slim`] holds what most archives hold, [`Narrow`] what all real ones do, [`Wide256`] any decimals of 12 places. A
+//! table starts slim and is widened once a value does not fit, so the common case pays nothing for the rare one.
 
 use crate::exact;
 use crate::wide::{Wide, limbs};
@@ -97,6 +97,29 @@ pub(crate) trait Width: Copy {
     fn product(price: Self::Value, quantity: Self::Value) -> Option<Self::Quote>;
     /// The quote's square.
     fn square(quote: Self::Quote) -> Option<Self::Square>;
+}
+
+/// 64-bit values, 64-bit quotes, 128-bit squares.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slim;
+
+impl Width for Slim {
+    type Value = u64;
+    type Quote = u64;
+    type Square = u128;
+
+    #[inline]
+    fn value(mantissa: u128) -> Option<u64> {
+        u64::try_from(mantissa).ok()
+    }
+    #[inline]
+    fn product(price: u64, quantity: u64) -> Option<u64> {
+        price.checked_mul(quantity)
+    }
+    #[inline]
+    fn square(quote: u64) -> Option<u128> {
+        Some(u128::from(quote) * u128::from(quote))
+    }
 }
 
 /// 64-bit values, 128-bit quotes, 256-bit squares.
@@ -222,6 +245,15 @@ pub(crate) struct Buckets<Q> {
     pub retail: Option<Q>,
 }
 
+impl<Q> Default for Buckets<Q> {
+    fn default() -> Self {
+        Self {
+            whale: None,
+            retail: None,
+        }
+    }
+}
+
 impl<W: Width> MinuteSums<W> {
     pub fn is_empty(&self) -> bool {
         self.trades == [0; 2]
@@ -308,6 +340,28 @@ fn scaled_pair<S: Sum>(sums: [S; 2], factors: &[u64]) -> Option<[S; 2]> {
         }
     }
     Some(scaled)
+}
+
+impl MinuteSums<Slim> {
+    /// The same sums, with room.
+    pub fn widened(&self) -> MinuteSums<Narrow> {
+        MinuteSums {
+            trades: self.trades,
+            raw_trades: self.raw_trades,
+            quantity: self.quantity,
+            quote: self.quote.map(u128::from),
+            quote_square: self.quote_square.map(|square| {
+                let [low, high] = limbs(square);
+                Wide([low, high, 0, 0])
+            }),
+            whale: self.whale.map(u128::from),
+            retail: self.retail.map(u128::from),
+            first: self.first,
+            last: self.last,
+            high: self.high,
+            low: self.low,
+        }
+    }
 }
 
 impl MinuteSums<Narrow> {
