@@ -12,7 +12,7 @@ use crate::lines::{Lines, ReadRow};
 use crate::minute::{Minute, MinuteTable, Thresholds};
 use crate::quality::Quality;
 #[cfg(target_arch = "x86_64")]
-use crate::shape::{self, Shape};
+use crate::shape::{self, Shape, ShapedRow};
 use crate::{Market, Period, RowError, Symbol};
 
 /// Repeated ids whose first rows are remembered, to tell a repetition from a contradiction: about 64 MB.
@@ -208,6 +208,37 @@ impl Rows {
         Ok(at)
     }
 
+    /// What [`Rows::trade`] does, for a first reading.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn shaped(&mut self, row: &ShapedRow) -> Result<(), CellError> {
+        self.quality.rows += 1;
+        let seen = self
+            .ids
+            .insert(row.id)
+            .map_err(|TooScattered| scattered(row.id))?;
+        self.quality.unordered += u64::from(seen.below);
+        if seen.new && row.quantity != 0 && self.table.add_shaped(row).is_some() {
+            return Ok(());
+        }
+        self.shaped_otherwise(row, seen.new)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[cold]
+    #[inline(never)]
+    fn shaped_otherwise(&mut self, row: &ShapedRow, new: bool) -> Result<(), CellError> {
+        let trade = self
+            .table
+            .shaped(row)
+            .expect("a shape is for a table that has scales");
+        if new {
+            self.new_trade(&trade)
+        } else {
+            self.repeated(&trade)
+        }
+    }
+
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn plain_shaped(
@@ -222,11 +253,11 @@ impl Rows {
                 && let Some(from) = at.checked_sub(shape::BEFORE)
                 && let Some(window) = chunk[from..].first_chunk()
             {
-                let Some((trade, read)) = shape.read(window) else {
+                let Some((row, read)) = shape.read(window) else {
                     unshaped = true;
                     break;
                 };
-                self.trade(&trade)?;
+                self.shaped(&row)?;
                 *number += 1;
                 at += read + 1;
             }
@@ -281,6 +312,11 @@ impl Rows {
         if !seen.new {
             return self.repeated(trade);
         }
+        self.new_trade(trade)
+    }
+
+    #[inline(always)]
+    fn new_trade(&mut self, trade: &AggTrade) -> Result<(), CellError> {
         if let Some(repeats) = &mut self.repeats
             && repeats.ids.contains(trade.id)
         {

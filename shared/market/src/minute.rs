@@ -4,6 +4,8 @@ use crate::agg_trade::AggTrade;
 use crate::decimal::Decimal;
 use crate::error::CellError;
 use crate::exact::POW10;
+#[cfg(target_arch = "x86_64")]
+use crate::shape::ShapedRow;
 use crate::sums::{Buckets, MinuteSums, Narrow, ScaledTrade, Slim, Sum, Wide256, Width};
 use crate::wide::{Wide, limbs};
 use crate::{Market, Period, Symbol};
@@ -250,10 +252,8 @@ impl MinuteTable {
             Some(scales) if scales.hold(row) => scales,
             _ => self.refine(row)?,
         };
-        let into = row.time_us - self.current_us;
-        if !(0..MINUTE_US).contains(&into) {
-            self.current = ((row.time_us - self.start_us) / MINUTE_US) as usize;
-            self.current_us = self.start_us + self.current as i64 * MINUTE_US;
+        if !self.is_current(row.time_us) {
+            self.turn_to(row.time_us);
         }
         if let Slots::Slim(slots, buckets) = &mut self.slots
             && let Some(trade) = scales.trade::<Slim>(row)
@@ -262,6 +262,53 @@ impl MinuteTable {
             return Ok(());
         }
         self.add_wider(scales, row)
+    }
+
+    /// Whether the time lies in the minute of the row before; then the period covers it.
+    #[inline]
+    fn is_current(&self, time_us: i64) -> bool {
+        ((time_us - self.current_us) as u64) < MINUTE_US as u64
+    }
+
+    #[inline(never)]
+    fn turn_to(&mut self, time_us: i64) {
+        self.current = ((time_us - self.start_us) / MINUTE_US) as usize;
+        self.current_us = self.start_us + self.current as i64 * MINUTE_US;
+    }
+
+    /// The row as a trade, its numbers in the table's scales.
+    #[cfg(target_arch = "x86_64")]
+    pub fn shaped(&self, row: &ShapedRow) -> Option<AggTrade> {
+        let scales = self.scales?;
+        let decimal = |mantissa: u64, scale| Decimal {
+            mantissa: u128::from(mantissa),
+            scale,
+        };
+        Some(AggTrade {
+            id: row.id,
+            price: decimal(row.price, scales.price),
+            quantity: decimal(row.quantity, scales.quantity),
+            first_trade_id: 0,
+            last_trade_id: row.raw_trades - 1,
+            time_us: row.time_us,
+            buyer_is_maker: row.buyer_is_maker,
+        })
+    }
+
+    /// Adds a row in the table's scales if the narrowest width takes it; else it is for [`MinuteTable::add`].
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub fn add_shaped(&mut self, row: &ShapedRow) -> Option<()> {
+        if !self.is_current(row.time_us) {
+            if !self.covers(row.time_us) {
+                return None;
+            }
+            self.turn_to(row.time_us);
+        }
+        let (Slots::Slim(slots, buckets), Unit::Base) = (&mut self.slots, self.unit) else {
+            return None;
+        };
+        slots.get_mut(self.current)?.add_shaped(row, buckets)
     }
 
     /// Adds a trade for which the narrowest width is too narrow.

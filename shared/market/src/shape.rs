@@ -8,8 +8,7 @@
 
 use std::arch::x86_64::*;
 
-use crate::agg_trade::{AggTrade, PLAUSIBLE_US};
-use crate::decimal::Decimal;
+use crate::agg_trade::PLAUSIBLE_US;
 use crate::exact::POW10;
 
 /// Bytes before a row that the reader may look at; what they are does not matter.
@@ -20,6 +19,19 @@ pub(crate) const WINDOW: usize = 256 + 32;
 
 /// The longest row that is given a shape: its end is looked for in 32 bytes, and has to be in the window.
 const LONGEST: usize = 160;
+
+/// A row of a shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ShapedRow {
+    pub id: u64,
+    /// In the scales that the shape was made for.
+    pub price: u64,
+    pub quantity: u64,
+    /// From its first trade id to its last.
+    pub raw_trades: u64,
+    pub time_us: i64,
+    pub buyer_is_maker: bool,
+}
 
 /// Whether the processor has what [`Shape::read`] is compiled for.
 #[inline]
@@ -47,8 +59,6 @@ pub(crate) struct Shape {
     words: Words,
     /// Microseconds of one unit of time.
     unit_us: u64,
-    /// The scales of the numbers it reads.
-    scales: (u8, u8),
     /// What stands where in the 16 bytes of each number, and how far a byte may be above it.
     id_and_first: Lanes,
     last_and_time: Lanes,
@@ -216,7 +226,6 @@ impl Shape {
             16 => (16, 1),
             _ => return None,
         };
-        let scales = (price, quantity);
         let price = Fraction::of(cells[1], price)?;
         let quantity = Fraction::of(cells[2], quantity)?;
         let words_length = if best_match { 10 } else { 5 };
@@ -245,7 +254,6 @@ impl Shape {
             best_match,
             words,
             unit_us,
-            scales,
             id_and_first,
             last_and_time,
             price_and_quantity,
@@ -256,7 +264,7 @@ impl Shape {
     /// another shape.
     #[inline]
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    pub fn read(&self, window: &[u8; WINDOW]) -> Option<(AggTrade, usize)> {
+    pub fn read(&self, window: &[u8; WINDOW]) -> Option<(ShapedRow, usize)> {
         // The end, and the word or two before it.
         let from = BEFORE + self.shortest;
         let ends = _mm256_movemask_epi8(_mm256_cmpeq_epi8(
@@ -330,20 +338,15 @@ impl Shape {
         if last_trade_id < first_trade_id || !PLAUSIBLE_US.contains(&time_us) {
             return None;
         }
-        let decimal = |read: u64, fraction: &Fraction, scale| Decimal {
-            mantissa: u128::from(read * fraction.factor),
-            scale,
-        };
-        let trade = AggTrade {
+        let row = ShapedRow {
             id,
-            price: decimal(price, &self.price, self.scales.0),
-            quantity: decimal(quantity, &self.quantity, self.scales.1),
-            first_trade_id,
-            last_trade_id,
+            price: price * self.price.factor,
+            quantity: quantity * self.quantity.factor,
+            raw_trades: last_trade_id - first_trade_id + 1,
             time_us,
             buyer_is_maker: is_true,
         };
-        Some((trade, end - BEFORE))
+        Some((row, end - BEFORE))
     }
 }
 

@@ -4,6 +4,8 @@
 //! table starts slim and is widened once a value does not fit, so the common case pays nothing for the rare one.
 
 use crate::exact;
+#[cfg(target_arch = "x86_64")]
+use crate::shape::ShapedRow;
 use crate::wide::{Wide, limbs};
 
 /// An unsigned integer that sums are kept in.
@@ -309,6 +311,9 @@ impl<W: Width> MinuteSums<W> {
 
     /// The same sums in finer scales; `None` when one leaves this width.
     pub fn rescaled(&self, price: u64, quantity: u64, quote: &[u64]) -> Option<Self> {
+        if self.is_empty() {
+            return Some(*self);
+        }
         let quotes = |sums: [W::Quote; 2]| scaled_pair(sums, quote);
         let print = |print: Print<W::Value>| {
             Some(Print {
@@ -343,6 +348,48 @@ fn scaled_pair<S: Sum>(sums: [S; 2], factors: &[u64]) -> Option<[S; 2]> {
 }
 
 impl MinuteSums<Slim> {
+    /// What [`MinuteSums::add`] does, for a row that is in these units already.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub fn add_shaped(&mut self, row: &ShapedRow, buckets: &Buckets<u64>) -> Option<()> {
+        let side = usize::from(row.buyer_is_maker);
+        let quote = row.price.checked_mul(row.quantity)?;
+        let quote_sum = self.quote[side].checked_add(quote)?;
+        let quantity_sum = self.quantity[side].checked_add(row.quantity)?;
+        let trades = self.trades[side].checked_add(1)?;
+        let raw_trades = self.raw_trades.checked_add(row.raw_trades)?;
+        let print = Print {
+            time_us: row.time_us,
+            id: row.id,
+            price: row.price,
+        };
+        if self.is_empty() {
+            (self.first, self.last) = (print, print);
+            (self.high, self.low) = (row.price, row.price);
+        } else {
+            if print.key() > self.last.key() {
+                self.last = print;
+            }
+            if print.key() < self.first.key() {
+                self.first = print;
+            }
+            self.high = self.high.max(row.price);
+            self.low = self.low.min(row.price);
+        }
+        self.trades[side] = trades;
+        self.raw_trades = raw_trades;
+        self.quantity[side] = quantity_sum;
+        self.quote[side] = quote_sum;
+        // The sums below stay below one that was checked: a sum of squares is no larger than the square of the sum.
+        let square = u128::from(quote) * u128::from(quote);
+        self.quote_square[side] = self.quote_square[side].wrapping_add(square);
+        let is_whale = buckets.whale.is_some_and(|whale| quote >= whale);
+        let is_retail = buckets.retail.is_none_or(|retail| quote <= retail);
+        self.whale[side] = self.whale[side].wrapping_add(if is_whale { quote } else { 0 });
+        self.retail[side] = self.retail[side].wrapping_add(if is_retail { quote } else { 0 });
+        Some(())
+    }
+
     /// The same sums, with room.
     pub fn widened(&self) -> MinuteSums<Narrow> {
         MinuteSums {
