@@ -241,6 +241,7 @@ impl MinuteTable {
     }
 
     /// The scales of price and quantity that the rows so far needed.
+    #[cfg(target_arch = "x86_64")]
     pub fn scales(&self) -> Option<(u8, u8)> {
         self.scales.map(|scales| (scales.price, scales.quantity))
     }

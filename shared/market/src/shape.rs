@@ -450,3 +450,155 @@ fn eight(window: &[u8; WINDOW], end: usize) -> u64 {
 fn byte(window: &[u8; WINDOW], at: usize) -> u8 {
     window[at & 255]
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::decimal::Decimal;
+
+    const UM: &str = "1931204417,42283.5,0.200,4300000000,4300000002,1701388801043,false";
+    const SPOT: &str =
+        "3800397495,87648.21000000,0.08185000,5723703861,5723703861,1767225600039409,True,False";
+    const WHOLE: &str = "26129,0.08412,1500,27781,27783,1701388801043,true";
+
+    /// What the shape reads where `row` stands between other bytes.
+    fn read(shape: &Shape, row: &[u8]) -> Option<(ShapedRow, usize)> {
+        if !is_supported() {
+            return None;
+        }
+        let mut window = [b'7'; WINDOW];
+        window[BEFORE - 1] = b'\n';
+        window[BEFORE..BEFORE + row.len()].copy_from_slice(row);
+        window[BEFORE + row.len()] = b'\n';
+        // SAFETY: the processor has what the function is compiled for, as was just asked.
+        #[expect(unsafe_code, reason = "the function under test")]
+        unsafe {
+            shape.read(&window)
+        }
+    }
+
+    /// What the careful reader makes of a row, in the scales.
+    fn careful(row: &[u8], price: u8, quantity: u8) -> Option<ShapedRow> {
+        let trade = crate::AggTrade::parse(row).ok()?;
+        let at = |decimal: Decimal, scale| u64::try_from(decimal.mantissa_at(scale)?).ok();
+        Some(ShapedRow {
+            id: trade.id,
+            price: at(trade.price, price)?,
+            quantity: at(trade.quantity, quantity)?,
+            raw_trades: trade.last_trade_id - trade.first_trade_id + 1,
+            time_us: trade.time_us,
+            buyer_is_maker: trade.buyer_is_maker,
+        })
+    }
+
+    #[test]
+    fn a_row_of_each_market_reads_by_its_own_shape() {
+        for (row, price, quantity) in [
+            (UM, 1, 3),
+            (UM, 2, 4),
+            (SPOT, 2, 5),
+            (SPOT, 8, 8),
+            (WHOLE, 5, 0),
+        ] {
+            let shape = Shape::of(row.as_bytes(), price, quantity).unwrap();
+            let expected = careful(row.as_bytes(), price, quantity).unwrap();
+            if is_supported() {
+                assert_eq!(
+                    read(&shape, row.as_bytes()),
+                    Some((expected, row.len())),
+                    "{row}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_of_price_and_quantity_and_the_word_may_change() {
+        let shape = Shape::of(UM.as_bytes(), 1, 3).unwrap();
+        for row in [
+            "1931204418,9.5,0.000,4300000003,4300000003,1701388801044,true",
+            "1931204418,1234567890.5,1234.567,4300000003,4300000003,1701388801044,false",
+        ] {
+            let expected = careful(row.as_bytes(), 1, 3).unwrap();
+            if is_supported() {
+                assert_eq!(
+                    read(&shape, row.as_bytes()),
+                    Some((expected, row.len())),
+                    "{row}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn decimals_beyond_the_scales_are_not_read() {
+        let shape = Shape::of(SPOT.as_bytes(), 2, 5).unwrap();
+        assert_eq!(
+            read(&shape, SPOT.replace("21000000", "21100000").as_bytes()),
+            None
+        );
+        assert_eq!(
+            read(&shape, SPOT.replace("08185000", "08185001").as_bytes()),
+            None
+        );
+    }
+
+    #[test]
+    fn odd_rows_have_no_shape() {
+        for row in [
+            "",
+            "1,2,3",
+            "a,1.5,1,1,1,1701388801043,true",
+            "1,1.,1,1,1,1701388801043,true",
+            "1,1,1,1,1,1701388801043,yes",
+        ] {
+            assert!(Shape::of(row.as_bytes(), 2, 2).is_none(), "{row}");
+        }
+    }
+
+    fn rows() -> impl Strategy<Value = (&'static str, u8, u8)> {
+        prop::sample::select(vec![(UM, 1u8, 3u8), (SPOT, 2, 5), (WHOLE, 5, 0)])
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn whatever_it_reads_the_careful_reader_reads_alike(
+            (row, price, quantity) in rows(),
+            changes in prop::collection::vec((0usize..100, prop::sample::select(b"0123456789,.-/:;TtFfeE\n\r \"\x00\xb0\xff".to_vec()), 0u8..3), 1..4),
+        ) {
+            let shape = Shape::of(row.as_bytes(), price, quantity).unwrap();
+            let mut changed = row.as_bytes().to_vec();
+            for (at, byte, how) in changes {
+                let at = at % changed.len();
+                match how {
+                    0 => changed[at] = byte,
+                    1 => changed.insert(at, byte),
+                    _ => { changed.remove(at); }
+                }
+            }
+            if let Some((read, length)) = read(&shape, &changed) {
+                prop_assert!(length <= changed.len());
+                prop_assert!(!changed[..length].contains(&b'\n'));
+                prop_assert_eq!(Some(read), careful(&changed[..length], price, quantity));
+            }
+        }
+
+        #[test]
+        fn digits_of_any_value_are_read(
+            id in 1_000_000_000u64..9_999_999_999, price in 0u64..99_999_999, quantity in 0u64..999_999_999_999,
+            first in 1_000_000_000u64..9_000_000_000, more in 0u64..900, time in 1_500_000_000_000u64..2_000_000_000_000, maker: bool,
+        ) {
+            let shape = Shape::of(UM.as_bytes(), 1, 3).unwrap();
+            let row = format!("{id},{}.{},{}.{:03},{first},{},{time},{maker}",
+                price / 10, price % 10, quantity / 1000, quantity % 1000, first + more);
+            let expected = careful(row.as_bytes(), 1, 3).unwrap();
+            if is_supported() {
+                prop_assert_eq!(read(&shape, row.as_bytes()), Some((expected, row.len())));
+            }
+        }
+    }
+}
