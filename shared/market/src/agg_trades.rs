@@ -45,6 +45,24 @@ struct Rows {
     shape: Option<Shape>,
 }
 
+/// How far rows of one shape were read, and why no further.
+#[cfg(target_arch = "x86_64")]
+struct Run {
+    at: usize,
+    rows: u64,
+    stop: Stop,
+}
+
+#[cfg(target_arch = "x86_64")]
+enum Stop {
+    /// Too little of the chunk is left, or lies before the row.
+    ChunkEnds,
+    Unshaped,
+    /// A row that is not simply added, whether its id is new, and where it ends.
+    Special(ShapedRow, bool, usize),
+    Scattered(u64),
+}
+
 /// The ids that a file shows more than once.
 #[derive(Debug, Clone, Default)]
 pub struct RepeatedIds(RoaringTreemap);
@@ -186,7 +204,6 @@ impl ReadRow for Rows {
             self.begun = true;
             self.check_market(line)?;
         }
-        self.forget_shape();
         self.trade(&AggTrade::parse(line)?)
     }
 }
@@ -208,37 +225,6 @@ impl Rows {
         Ok(at)
     }
 
-    /// What [`Rows::trade`] does, for a first reading.
-    #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    fn shaped(&mut self, row: &ShapedRow) -> Result<(), CellError> {
-        self.quality.rows += 1;
-        let seen = self
-            .ids
-            .insert(row.id)
-            .map_err(|TooScattered| scattered(row.id))?;
-        self.quality.unordered += u64::from(seen.below);
-        if seen.new && row.quantity != 0 && self.table.add_shaped(row).is_some() {
-            return Ok(());
-        }
-        self.shaped_otherwise(row, seen.new)
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[cold]
-    #[inline(never)]
-    fn shaped_otherwise(&mut self, row: &ShapedRow, new: bool) -> Result<(), CellError> {
-        let trade = self
-            .table
-            .shaped(row)
-            .expect("a shape is for a table that has scales");
-        if new {
-            self.new_trade(&trade)
-        } else {
-            self.repeated(&trade)
-        }
-    }
-
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn plain_shaped(
@@ -248,19 +234,27 @@ impl Rows {
         number: &mut u64,
     ) -> Result<usize, CellError> {
         loop {
-            let mut unshaped = self.shape.is_none();
-            while let Some(shape) = &self.shape
-                && let Some(from) = at.checked_sub(shape::BEFORE)
-                && let Some(window) = chunk[from..].first_chunk()
-            {
-                let Some((row, read)) = shape.read(window) else {
-                    unshaped = true;
-                    break;
-                };
-                self.shaped(&row)?;
-                *number += 1;
-                at += read + 1;
-            }
+            let unshaped = match &self.shape.clone() {
+                None => true,
+                // The table has moved to finer scales.
+                Some(shape) if Some(shape.scales) != self.table.scales() => true,
+                Some(shape) => {
+                    let run = self.run(shape, chunk, at);
+                    *number += run.rows;
+                    at = run.at;
+                    match run.stop {
+                        Stop::ChunkEnds => false,
+                        Stop::Unshaped => true,
+                        Stop::Special(row, new, read) => {
+                            self.special(&row, new)?;
+                            *number += 1;
+                            at += read + 1;
+                            continue;
+                        }
+                        Stop::Scattered(id) => return Err(scattered(id)),
+                    }
+                }
+            };
             let Some(room) = chunk[at..].first_chunk() else {
                 return Ok(at);
             };
@@ -279,11 +273,61 @@ impl Rows {
         }
     }
 
-    /// After a row that may have changed the table's scales.
-    fn forget_shape(&mut self) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            self.shape = None;
+    /// Adds rows of the shape, as many as follow each other: what [`Rows::trade`] does, for a first reading.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn run(&mut self, shape: &Shape, chunk: &[u8], at: usize) -> Run {
+        let mut run = Run {
+            at,
+            rows: 0,
+            stop: Stop::ChunkEnds,
+        };
+        // One that begins too early in the chunk is read in another way.
+        let mut rest = match at.checked_sub(shape::BEFORE) {
+            Some(from) => &chunk[from..],
+            None => return run,
+        };
+        let mut minutes = self.table.current();
+        while let Some(window) = rest.first_chunk() {
+            let Some((row, read)) = shape.read(window) else {
+                run.stop = Stop::Unshaped;
+                break;
+            };
+            let Ok(seen) = self.ids.insert(row.id) else {
+                run.stop = Stop::Scattered(row.id);
+                break;
+            };
+            self.quality.unordered += u64::from(seen.below);
+            let added = match &mut minutes {
+                Some(minutes) if seen.new && row.quantity != 0 => minutes.add(&row).is_some(),
+                _ => false,
+            };
+            if !added {
+                run.stop = Stop::Special(row, seen.new, read);
+                break;
+            }
+            run.rows += 1;
+            rest = &rest[read + 1..];
+        }
+        self.quality.rows += run.rows;
+        run.at = chunk.len() - rest.len() + shape::BEFORE;
+        run
+    }
+
+    /// A row of a shape that is not simply added; its id is among the ids by now.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(never)]
+    fn special(&mut self, row: &ShapedRow, new: bool) -> Result<(), CellError> {
+        self.quality.rows += 1;
+        let trade = self
+            .table
+            .shaped(row)
+            .expect("a shape is for a table that has scales");
+        if new {
+            self.new_trade(&trade)
+        } else {
+            self.repeated(&trade)
         }
     }
 

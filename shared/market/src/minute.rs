@@ -296,20 +296,20 @@ impl MinuteTable {
         })
     }
 
-    /// Adds a row in the table's scales if the narrowest width takes it; else it is for [`MinuteTable::add`].
+    /// The minutes for rows in the table's scales, while the narrowest width takes them.
     #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    pub fn add_shaped(&mut self, row: &ShapedRow) -> Option<()> {
-        if !self.is_current(row.time_us) {
-            if !self.covers(row.time_us) {
-                return None;
-            }
-            self.turn_to(row.time_us);
-        }
+    pub fn current(&mut self) -> Option<CurrentMinute<'_>> {
         let (Slots::Slim(slots, buckets), Unit::Base) = (&mut self.slots, self.unit) else {
             return None;
         };
-        slots.get_mut(self.current)?.add_shaped(row, buckets)
+        Some(CurrentMinute {
+            start_us: self.start_us,
+            end_us: self.end_us,
+            buckets: *buckets,
+            at: self.current,
+            begins_us: self.current_us,
+            slots,
+        })
     }
 
     /// Adds a trade for which the narrowest width is too narrow.
@@ -457,6 +457,33 @@ impl MinuteTable {
             Slots::Narrow(slots, _) => slots.iter().filter(|slot| !slot.is_empty()).count(),
             Slots::Wide(slots, _) => slots.iter().filter(|slot| !slot.is_empty()).count(),
         }
+    }
+}
+
+/// Slim minutes that rows of a shape are added to, one minute at hand.
+#[cfg(target_arch = "x86_64")]
+pub(crate) struct CurrentMinute<'a> {
+    start_us: i64,
+    end_us: i64,
+    buckets: Buckets<u64>,
+    slots: &'a mut [MinuteSums<Slim>],
+    at: usize,
+    begins_us: i64,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl CurrentMinute<'_> {
+    /// Adds a row; `None`, with nothing changed, when its time or its numbers are outside.
+    #[inline(always)]
+    pub fn add(&mut self, row: &ShapedRow) -> Option<()> {
+        if (row.time_us - self.begins_us) as u64 >= MINUTE_US as u64 {
+            if !(self.start_us..self.end_us).contains(&row.time_us) {
+                return None;
+            }
+            self.at = ((row.time_us - self.start_us) / MINUTE_US) as usize;
+            self.begins_us = self.start_us + self.at as i64 * MINUTE_US;
+        }
+        self.slots.get_mut(self.at)?.add_shaped(row, &self.buckets)
     }
 }
 

@@ -59,6 +59,8 @@ pub(crate) struct Shape {
     words: Words,
     /// Microseconds of one unit of time.
     unit_us: u64,
+    /// The scales of the prices and quantities it reads.
+    pub scales: (u8, u8),
     /// What stands where in the 16 bytes of each number, and how far a byte may be above it.
     id_and_first: Lanes,
     last_and_time: Lanes,
@@ -226,6 +228,7 @@ impl Shape {
             16 => (16, 1),
             _ => return None,
         };
+        let scales = (price, quantity);
         let price = Fraction::of(cells[1], price)?;
         let quantity = Fraction::of(cells[2], quantity)?;
         let words_length = if best_match { 10 } else { 5 };
@@ -254,6 +257,7 @@ impl Shape {
             best_match,
             words,
             unit_us,
+            scales,
             id_and_first,
             last_and_time,
             price_and_quantity,
