@@ -285,3 +285,51 @@ fn an_empty_file_has_no_minutes() {
         (0, None, Some(1440))
     );
 }
+
+/// A row, mostly of the common form, at times odd, at times wrong.
+fn any_row() -> impl Strategy<Value = (u8, u64, u64, u64, bool)> {
+    (
+        0u8..100,
+        1u64..2_000_000,
+        0u64..200_000,
+        0u64..90_000_000,
+        any::<bool>(),
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn rows_in_one_chunk_come_out_as_rows_one_by_one(rows in prop::collection::vec(any_row(), 60..400), wrong: bool) {
+        let mut id = 999_999_900u64;
+        let mut csv = String::new();
+        for (what, price, quantity, time, maker) in rows {
+            id += 1;
+            let (mut price, mut quantity) = (format!("{}.{}", price / 10, price % 10), format!("{}.{:03}", quantity / 1000, quantity % 1000));
+            let (mut this, mut time) = (id, (START_MS + time % 86_400_000).to_string());
+            match what {
+                0..2 => this = id - 40,
+                2..4 => id += 5,
+                4 => price.push('5'),
+                5 => price = "1.5E3".to_owned(),
+                6 => quantity = "7".to_owned(),
+                7 => quantity = "123456789012.125".to_owned(),
+                8 => time = (START_MS - 1).to_string(),
+                9 => time.push_str("000"),
+                10 => quantity.push_str("00000"),
+                11 => price = "99999999999999.9".to_owned(),
+                12 if wrong => price.push('x'),
+                _ => {}
+            }
+            csv.push_str(&format!("{this},{price},{quantity},{id},{},{time},{maker}\n", id + u64::from(what) / 10));
+        }
+        let whole = mill(Market::Um, "BTCUSDT", &csv, usize::MAX);
+        let first = mill(Market::Um, "BTCUSDT", &csv, 50);
+        match (whole, first) {
+            (Ok(whole), Ok(first)) => prop_assert_eq!(whole, first),
+            (Err(whole), Err(first)) => prop_assert_eq!(whole.to_string(), first.to_string()),
+            (whole, first) => prop_assert!(false, "{:?} and {:?}", whole.is_ok(), first.is_ok()),
+        }
+    }
+}
