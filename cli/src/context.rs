@@ -11,6 +11,7 @@ use tapemill_market::{Data, DateRange, Symbol, Thresholds};
 use tapemill_queue::{Budgets, Queue, WorkerId, redis, sqlite};
 use tapemill_runtime::{Stages, cores};
 use tapemill_worker::Workshop;
+use tokio::sync::Semaphore;
 
 use crate::args::{
     AskingArgs, OutputArgs, QueueArgs, SelectionArgs, ShapeArgs, SourceArgs, WorkArgs,
@@ -242,6 +243,7 @@ pub fn workshop(
         output,
         keep_zip,
         stages: Arc::new(Stages::new()),
+        cores: Arc::new(Semaphore::new(cores())),
     }
 }
 

@@ -15,16 +15,22 @@ use tapemill_archive::{
 use tapemill_lake::{Footer, LakeError, Output, Source as Origin, Staged, StagedTable};
 use tapemill_market::ArchiveName;
 use tapemill_runtime::{Stage, Stages};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::Corrupt;
 use crate::keep::Keeper;
+use crate::milling::Start;
 use crate::mills::{self, Milled, Plan, Reading};
 use crate::progress::TaskProgress;
 use crate::reading::{self, Read, ReadError};
 
 /// Readings of one archive in one attempt: damage and repeated ids can each ask for another.
 const MOST_READINGS: u32 = 5;
+
+/// Archives of this size are read by two threads where a core is idle: a second one costs a twentieth of the CPU more,
+/// so it has to save more than a moment.
+const HUGE: u64 = 128 << 20;
 
 /// A sidecar is one line.
 const LARGEST_SIDECAR: u64 = 4096;
@@ -44,6 +50,8 @@ pub struct Workshop {
     pub keep_zip: bool,
     /// Where time goes.
     pub stages: Arc<Stages>,
+    /// The cores that no reading has taken. More tasks than cores may run; then there are none.
+    pub cores: Arc<Semaphore>,
 }
 
 /// Whether an archive is what its sidecar says.
@@ -410,12 +418,26 @@ impl Workshop {
             self.brake.clone(),
             cancel.clone(),
         );
-        let mut read =
-            reading::read(transfer, plan, keep, progress.clone(), self.stages.clone()).await?;
+        let cores = self.take_cores(progress.get().bytes_total);
+        let start = Start {
+            plan,
+            second_thread: cores.len() > 1,
+            progress: progress.clone(),
+            stages: self.stages.clone(),
+        };
+        let mut read = reading::read(transfer, start, keep).await?;
+        drop(cores);
         if let Some(keeper) = keeper {
             keeper.take_back(read.kept.take());
         }
         Ok(read)
+    }
+
+    /// A core, if one is idle, and a second one for a huge archive.
+    fn take_cores(&self, bytes: u64) -> Vec<OwnedSemaphorePermit> {
+        let wanted = if bytes >= HUGE { 2 } else { 1 };
+        let taken = (0..wanted).map_while(|_| self.cores.clone().try_acquire_owned().ok());
+        taken.collect()
     }
 
     async fn sidecar(

@@ -332,7 +332,10 @@ impl Worker {
         };
         match ending {
             Ok(Ending::Done { bytes, rows }) => {
-                work.output.answered();
+                // A task from before the outage may have been published before it, and told only now.
+                if work.hold.is_none_or(|until| task.begun >= until) {
+                    work.output.answered();
+                }
                 self.metrics.finished(&task.dataset, "done");
                 let took = task.begun.elapsed();
                 self.metrics.milled(&task.dataset, took, rows);

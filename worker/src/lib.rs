@@ -16,6 +16,7 @@ mod keep;
 mod leases;
 mod loss;
 mod metrics;
+mod milling;
 mod mills;
 mod progress;
 mod reading;

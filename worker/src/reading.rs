@@ -1,16 +1,17 @@
-//! One reading of an archive: transfer on the network side, hash, inflate and parse on a thread of their own.
+//! One reading of an archive: transfer on the network side, inflate on a thread of its own, hash and rows beside it or
+//! behind it (see `milling`).
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tapemill_archive::{ArchiveError, Event, Hasher, Sha256Digest, Transfer, Validator};
+use tapemill_archive::{ArchiveError, Event, Sha256Digest, Transfer, Validator};
 use tapemill_lake::{LakeError, Part};
 use tapemill_runtime::{Stage, Stages};
 use tokio::sync::mpsc;
 
 use crate::Corrupt;
-use crate::mills::{Mill, MillError, Plan, Reading};
+use crate::milling::{Milling, Start};
+use crate::mills::{MillError, Reading};
 use crate::progress::TaskProgress;
 use crate::unzip::Unzip;
 
@@ -56,21 +57,17 @@ pub(crate) struct Keep {
 /// Reads the whole transfer.
 pub(crate) async fn read(
     mut transfer: Transfer,
-    plan: Arc<dyn Plan>,
+    start: Start,
     keep: Option<Keep>,
-    progress: Arc<TaskProgress>,
-    stages: Arc<Stages>,
 ) -> Result<Read, ReadError> {
+    let (progress, stages) = (start.progress.clone(), start.stages.clone());
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
     let held = keep.as_ref().map_or(0, |keep| keep.held);
     let (part, on_version) = match keep {
         Some(keep) => (Some(keep.part), Some(keep.on_version)),
         None => (None, None),
     };
-    let thread = tokio::task::spawn_blocking({
-        let (progress, stages) = (progress.clone(), stages.clone());
-        move || Reader::new(plan, part, held, progress, stages).run(receiver)
-    });
+    let thread = tokio::task::spawn_blocking(move || Reader::new(start, part, held)?.run(receiver));
     let fed = feed(
         &mut transfer,
         sender,
@@ -85,7 +82,7 @@ pub(crate) async fn read(
         .map_err(|error| ReadError::Thread(error.to_string()))?;
     match (fed, read) {
         // The thread ends early only for an error of its own, and that is the cause.
-        (_, Err(error)) => Err(error.into()),
+        (_, Err(error)) => Err(error),
         (Err(error), _) => Err(error),
         (Ok(()), Ok(Some(read))) => Ok(read),
         (Ok(()), Ok(None)) => Err(ReadError::Thread(
@@ -139,43 +136,39 @@ async fn feed(
 
 /// The thread's side.
 struct Reader {
-    plan: Arc<dyn Plan>,
+    start: Start,
     part: Option<Part>,
     held: u64,
-    progress: Arc<TaskProgress>,
-    stages: Arc<Stages>,
-    hasher: Hasher,
     unzip: Unzip,
-    mill: Box<dyn Mill>,
+    milling: Milling,
     corrupt: Option<Corrupt>,
     bytes: u64,
 }
 
 impl Reader {
-    fn new(
-        plan: Arc<dyn Plan>,
-        part: Option<Part>,
-        held: u64,
-        progress: Arc<TaskProgress>,
-        stages: Arc<Stages>,
-    ) -> Self {
-        let mill = plan.start();
-        Self {
-            plan,
+    fn new(start: Start, part: Option<Part>, held: u64) -> Result<Self, ReadError> {
+        Ok(Self {
+            milling: Milling::start(&start)?,
+            start,
             part,
             held,
-            progress,
-            stages,
-            hasher: Hasher::new(),
             unzip: Unzip::new(),
-            mill,
             corrupt: None,
             bytes: 0,
-        }
+        })
     }
 
     /// `None` when the other side went away before the end.
-    fn run(mut self, mut pieces: mpsc::Receiver<Piece>) -> Result<Option<Read>, LakeError> {
+    fn run(mut self, pieces: mpsc::Receiver<Piece>) -> Result<Option<Read>, ReadError> {
+        match self.work(pieces) {
+            Ok(true) => self.finish().map(Some),
+            Ok(false) => Ok(None),
+            Err(error) => Err(self.milling.why(error)),
+        }
+    }
+
+    /// Whether the archive came to its end.
+    fn work(&mut self, mut pieces: mpsc::Receiver<Piece>) -> Result<bool, ReadError> {
         let mut waiting = Vec::with_capacity(CHUNKS_AHEAD);
         let mut begun = false;
         // All that is there at once: the other side is woken once for many chunks.
@@ -192,96 +185,108 @@ impl Reader {
                         if let Some(part) = &mut self.part {
                             let started = Instant::now();
                             part.append(&bytes)?;
-                            self.stages.add(Stage::Write, started.elapsed());
+                            self.start.stages.add(Stage::Write, started.elapsed());
                         }
                     }
-                    Piece::End => return self.finish().map(Some),
+                    Piece::End => return Ok(true),
                 }
             }
         }
-        Ok(None)
+        Ok(false)
     }
 
     /// The bytes that a part of an earlier process already holds.
-    fn read_held(&mut self) -> Result<(), LakeError> {
+    fn read_held(&mut self) -> Result<(), ReadError> {
         let Some(mut part) = self.part.take() else {
             return Ok(());
         };
-        let read = part.read_back(|chunk| self.take(chunk));
+        let mut taken = Ok(());
+        let read = part.read_back(|chunk| {
+            if taken.is_ok() {
+                taken = self.take(&Bytes::copy_from_slice(chunk));
+            }
+            Ok(())
+        });
         self.part = Some(part);
-        read
+        taken?;
+        Ok(read?)
     }
 
-    fn restart(&mut self) -> Result<(), LakeError> {
+    fn restart(&mut self) -> Result<(), ReadError> {
         if let Some(part) = self.part.as_mut().filter(|part| part.bytes() > 0) {
             part.restart()?;
         }
         if self.bytes == 0 {
             return Ok(());
         }
-        self.hasher = Hasher::new();
         self.unzip = Unzip::new();
-        self.mill = self.plan.start();
+        self.milling = Milling::start(&self.start)?;
         self.corrupt = None;
         self.bytes = 0;
-        self.progress.set(0, 0);
+        self.start.progress.set(0, 0);
         Ok(())
     }
 
-    fn take(&mut self, bytes: &[u8]) -> Result<(), LakeError> {
-        let started = Instant::now();
-        self.hasher.update(bytes);
+    fn take(&mut self, bytes: &Bytes) -> Result<(), ReadError> {
         self.bytes += bytes.len() as u64;
-        if self.corrupt.is_none() {
-            let mut parsing = std::time::Duration::ZERO;
-            let mill = &mut self.mill;
-            let fed = self.unzip.feed(bytes, &mut |csv: &[u8]| {
-                let started = Instant::now();
-                let fed = mill.feed(csv);
-                parsing += started.elapsed();
-                fed
-            });
-            self.stages.add(Stage::Parse, parsing);
-            self.stages
-                .add(Stage::Inflate, started.elapsed().saturating_sub(parsing));
-            match fed {
-                Ok(()) => {}
-                // The rest is still hashed: only the same bytes twice make an archive dead.
-                Err(MillError::Corrupt(corrupt)) => self.corrupt = Some(corrupt),
-                Err(MillError::Lake(error)) => return Err(error),
-            }
+        self.milling.archive(bytes)?;
+        // The rest is still hashed: only the same bytes twice make an archive dead.
+        if self.corrupt.is_some() {
+            return Ok(());
         }
-        self.progress.set(self.bytes, self.mill.rows());
-        Ok(())
+        let started = Instant::now();
+        let mut elsewhere = Duration::ZERO;
+        let milling = &mut self.milling;
+        let fed = self.unzip.feed(bytes, &mut |out: &mut Vec<u8>, length| {
+            let started = Instant::now();
+            let passed = milling.csv(out, length).map_err(Stopped::Milling);
+            elsewhere += started.elapsed();
+            passed
+        });
+        let spent = started.elapsed().saturating_sub(elsewhere);
+        self.start.stages.add(Stage::Inflate, spent);
+        match fed {
+            Ok(()) => Ok(()),
+            Err(Stopped::Corrupt(corrupt)) => {
+                self.corrupt = Some(corrupt);
+                Ok(())
+            }
+            Err(Stopped::Milling(error)) => Err(error),
+        }
     }
 
-    fn finish(self) -> Result<Read, LakeError> {
-        let Self {
-            part,
-            hasher,
-            unzip,
-            mill,
-            corrupt,
-            bytes,
-            ..
-        } = self;
+    fn finish(self) -> Result<Read, ReadError> {
+        let milled = self.milling.finish()?;
+        // Rows come before whatever is wrong with the ZIP behind them.
+        let corrupt = milled.corrupt.or(self.corrupt);
         let outcome = match corrupt {
             Some(corrupt) => Err(corrupt),
-            None => match unzip
-                .finish()
+            None => match (self.unzip.finish())
                 .map_err(MillError::from)
-                .and_then(|()| mill.finish())
+                .and_then(|()| milled.mill.finish())
             {
                 Ok(reading) => Ok(reading),
                 Err(MillError::Corrupt(corrupt)) => Err(corrupt),
-                Err(MillError::Lake(error)) => return Err(error),
+                Err(MillError::Lake(error)) => return Err(error.into()),
             },
         };
         Ok(Read {
-            bytes,
-            sha256: hasher.finish(),
+            bytes: self.bytes,
+            sha256: milled.hasher.finish(),
             outcome,
-            kept: part,
+            kept: self.part,
         })
+    }
+}
+
+/// Why inflating stopped.
+enum Stopped {
+    Corrupt(Corrupt),
+    Milling(ReadError),
+}
+
+impl From<Corrupt> for Stopped {
+    fn from(corrupt: Corrupt) -> Self {
+        Self::Corrupt(corrupt)
     }
 }

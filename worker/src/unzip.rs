@@ -9,7 +9,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 use crate::Corrupt;
 
 /// Bytes inflated at a time: enough to amortise a call, small enough to stay in the cache.
-const INFLATED: usize = 128 * 1024;
+pub(crate) const INFLATED: usize = 128 * 1024;
 
 /// A CSV of numbers deflates 5 to 30 times; what expands further is no archive but a bomb.
 const MOST_EXPANSION: u64 = 200;
@@ -75,11 +75,12 @@ impl Unzip {
         }
     }
 
-    /// Takes the next bytes; `csv` gets what they inflate to.
+    /// Takes the next bytes; `csv` gets what they inflate to: a buffer, which it may change for another of the same
+    /// length, and how much of it counts.
     pub fn feed<E: From<Corrupt>>(
         &mut self,
         mut bytes: &[u8],
-        csv: &mut impl FnMut(&[u8]) -> Result<(), E>,
+        csv: &mut impl FnMut(&mut Vec<u8>, usize) -> Result<(), E>,
     ) -> Result<(), E> {
         self.offset += bytes.len() as u64;
         while !bytes.is_empty() {
@@ -182,7 +183,7 @@ impl Unzip {
     fn read_deflated<'a, E: From<Corrupt>>(
         &mut self,
         bytes: &'a [u8],
-        csv: &mut impl FnMut(&[u8]) -> Result<(), E>,
+        csv: &mut impl FnMut(&mut Vec<u8>, usize) -> Result<(), E>,
     ) -> Result<&'a [u8], E> {
         let (before_in, before_out) = (self.inflate.total_in(), self.inflate.total_out());
         let status = self
@@ -215,23 +216,22 @@ impl Unzip {
     fn pass_on<E: From<Corrupt>>(
         &mut self,
         written: usize,
-        csv: &mut impl FnMut(&[u8]) -> Result<(), E>,
+        csv: &mut impl FnMut(&mut Vec<u8>, usize) -> Result<(), E>,
     ) -> Result<(), E> {
-        let out = &self.out[..written];
         self.inflated += written as u64;
         if self.inflated > FREE_EXPANSION + MOST_EXPANSION * self.deflated {
             return Err(E::from(Corrupt::new(
                 "the entry expands more than 200 times: it is a bomb",
             )));
         }
-        self.crc.update(out);
-        csv(out)
+        self.crc.update(&self.out[..written]);
+        csv(&mut self.out, written)
     }
 
     fn read_stored<'a, E: From<Corrupt>>(
         &mut self,
         bytes: &'a [u8],
-        csv: &mut impl FnMut(&[u8]) -> Result<(), E>,
+        csv: &mut impl FnMut(&mut Vec<u8>, usize) -> Result<(), E>,
     ) -> Result<&'a [u8], E> {
         let left = self.header.deflated - self.deflated;
         let taken = left.min(bytes.len() as u64).min(INFLATED as u64) as usize;

@@ -2,14 +2,14 @@
 
 use std::{
     fs,
-    io::{self, SeekFrom},
+    io::{self, Read, SeekFrom},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use tokio::{
@@ -202,7 +202,7 @@ impl Source for DirSource {
             total: Some(meta.len()),
             validator: Some(current),
             ranges: true,
-            body: body(file, path, self.counters.clone()),
+            body: body(file.into_std().await, path, self.counters.clone()),
         })
     }
 
@@ -215,19 +215,23 @@ impl Source for DirSource {
     }
 }
 
-fn body(file: File, path: PathBuf, counters: Arc<HttpCounters>) -> Body {
-    stream::try_unfold((file, path), move |(mut file, path)| {
+/// The file from where it is, read straight into the chunks: tokio's own file reads into a buffer of its own first.
+fn body(file: fs::File, path: PathBuf, counters: Arc<HttpCounters>) -> Body {
+    stream::try_unfold((file, path), move |(file, path)| {
         let counters = counters.clone();
         async move {
-            let mut chunk = BytesMut::with_capacity(CHUNK);
-            let read = file.read_buf(&mut chunk).await;
-            match read {
-                Ok(0) => Ok(None),
-                Ok(read) => {
-                    counters.received(read);
-                    Ok(Some((chunk.freeze(), (file, path))))
+            let read = spawn_blocking(move || {
+                let mut chunk = Vec::with_capacity(CHUNK);
+                let read = (&file).take(CHUNK as u64).read_to_end(&mut chunk);
+                (read.map(|_| chunk), file)
+            });
+            match read.await.map_err(io::Error::other) {
+                Ok((Ok(chunk), _)) if chunk.is_empty() => Ok(None),
+                Ok((Ok(chunk), file)) => {
+                    counters.received(chunk.len());
+                    Ok(Some((Bytes::from(chunk), (file, path))))
                 }
-                Err(error) => Err(ArchiveError::io(path, error)),
+                Ok((Err(error), _)) | Err(error) => Err(ArchiveError::io(path, error)),
             }
         }
     })

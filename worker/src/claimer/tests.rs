@@ -34,6 +34,7 @@ fn worker(folder: &Path, scope: Scope) -> Worker {
             },
             keep_zip: false,
             stages,
+            cores: Arc::new(tokio::sync::Semaphore::new(2)),
         },
         id: WorkerId::named("w"),
         tasks: 4,

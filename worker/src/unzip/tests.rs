@@ -126,8 +126,8 @@ fn unzip(bytes: &[u8], chunk: usize) -> Result<Vec<u8>, Corrupt> {
     let mut csv = Vec::new();
     let mut unzip = Unzip::new();
     for bytes in bytes.chunks(chunk.max(1)) {
-        unzip.feed(bytes, &mut |out: &[u8]| {
-            csv.extend_from_slice(out);
+        unzip.feed(bytes, &mut |out: &mut Vec<u8>, length| {
+            csv.extend_from_slice(&out[..length]);
             Ok::<(), Corrupt>(())
         })?;
     }
@@ -239,8 +239,8 @@ fn a_bomb_stops_early() {
     let mut passed = 0;
     let mut unzip = Unzip::new();
     let result = bomb.chunks(4096).try_for_each(|bytes| {
-        unzip.feed(bytes, &mut |out: &[u8]| {
-            passed += out.len();
+        unzip.feed(bytes, &mut |_: &mut Vec<u8>, length| {
+            passed += length;
             Ok::<(), Corrupt>(())
         })
     });
