@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use tokio::{
     fs::File,
@@ -28,7 +28,10 @@ use crate::{
 };
 
 /// The largest chunk of a body.
-const CHUNK: usize = 256 << 10;
+const CHUNK: usize = 64 << 10;
+
+/// Chunks read at a time.
+const CHUNKS: usize = 16;
 
 /// How long a walk's result is used at least; for slow trees twenty times what the walk took.
 const FRESH: Duration = Duration::from_secs(60);
@@ -215,27 +218,43 @@ impl Source for DirSource {
     }
 }
 
-/// The file from where it is, read straight into the chunks: tokio's own file reads into a buffer of its own first.
+/// The file from where it is, a few chunks at a time: each call to another thread costs two switches.
+///
+/// They are read straight into the chunks; tokio's own file reads into a buffer of its own first.
 fn body(file: fs::File, path: PathBuf, counters: Arc<HttpCounters>) -> Body {
     stream::try_unfold((file, path), move |(file, path)| {
         let counters = counters.clone();
         async move {
-            let read = spawn_blocking(move || {
-                let mut chunk = Vec::with_capacity(CHUNK);
-                let read = (&file).take(CHUNK as u64).read_to_end(&mut chunk);
-                (read.map(|_| chunk), file)
-            });
+            let read = spawn_blocking(move || (read_chunks(&file), file));
             match read.await.map_err(io::Error::other) {
-                Ok((Ok(chunk), _)) if chunk.is_empty() => Ok(None),
-                Ok((Ok(chunk), file)) => {
-                    counters.received(chunk.len());
-                    Ok(Some((Bytes::from(chunk), (file, path))))
+                Ok((Ok(chunks), _)) if chunks.is_empty() => Ok(None),
+                Ok((Ok(chunks), file)) => {
+                    chunks
+                        .iter()
+                        .for_each(|chunk| counters.received(chunk.len()));
+                    let chunks = stream::iter(chunks.into_iter().map(Ok));
+                    Ok(Some((chunks, (file, path))))
                 }
                 Ok((Err(error), _)) | Err(error) => Err(ArchiveError::io(path, error)),
             }
         }
     })
+    .try_flatten()
     .boxed()
+}
+
+/// The next chunks; none at the end.
+fn read_chunks(mut file: &fs::File) -> io::Result<Vec<Bytes>> {
+    let mut chunks = Vec::with_capacity(CHUNKS);
+    while chunks.len() < CHUNKS {
+        let mut chunk = Vec::with_capacity(CHUNK);
+        file.by_ref().take(CHUNK as u64).read_to_end(&mut chunk)?;
+        if chunk.is_empty() {
+            break;
+        }
+        chunks.push(Bytes::from(chunk));
+    }
+    Ok(chunks)
 }
 
 fn object(key: String, found: Found) -> Object {

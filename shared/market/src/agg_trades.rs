@@ -294,17 +294,20 @@ impl Rows {
                 run.stop = Stop::Unshaped;
                 break;
             };
-            let Ok(seen) = self.ids.insert(row.id) else {
-                run.stop = Stop::Scattered(row.id);
-                break;
+            let new = self.ids.goes_on(row.id) || {
+                let Ok(seen) = self.ids.insert(row.id) else {
+                    run.stop = Stop::Scattered(row.id);
+                    break;
+                };
+                self.quality.unordered += u64::from(seen.below);
+                seen.new
             };
-            self.quality.unordered += u64::from(seen.below);
             let added = match &mut minutes {
-                Some(minutes) if seen.new && row.quantity != 0 => minutes.add(&row).is_some(),
+                Some(minutes) if new && row.quantity != 0 => minutes.add(&row).is_some(),
                 _ => false,
             };
             if !added {
-                run.stop = Stop::Special(row, seen.new, read);
+                run.stop = Stop::Special(row, new, read);
                 break;
             }
             run.rows += 1;

@@ -99,6 +99,9 @@ pub struct ExactSum {
 impl ExactSum {
     /// Adds one value.
     pub fn add(&mut self, value: f64) {
+        if value == 0.0 {
+            return;
+        }
         let mut x = value;
         let mut kept = 0;
         for at in 0..self.partials.len() {

@@ -39,11 +39,20 @@ pub(crate) struct Seen {
 pub(crate) struct TooScattered;
 
 impl IdSet {
+    /// Adds the id that is most expected: false, with nothing changed, for another.
+    #[inline(always)]
+    pub fn goes_on(&mut self, id: u64) -> bool {
+        if id != self.next || id == 0 {
+            return false;
+        }
+        self.next = id + 1;
+        true
+    }
+
     /// Adds an id and says what it was.
     #[inline(always)]
     pub fn insert(&mut self, id: u64) -> Result<Seen, TooScattered> {
-        if id == self.next && id != 0 {
-            self.next = id + 1;
+        if self.goes_on(id) {
             return Ok(Seen {
                 new: true,
                 below: false,

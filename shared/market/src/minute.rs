@@ -4,11 +4,11 @@ use crate::agg_trade::AggTrade;
 use crate::decimal::Decimal;
 use crate::error::CellError;
 use crate::exact::POW10;
-#[cfg(target_arch = "x86_64")]
-use crate::shape::ShapedRow;
 use crate::sums::{Buckets, MinuteSums, Narrow, ScaledTrade, Slim, Sum, Wide256, Width};
 use crate::wide::{Wide, limbs};
 use crate::{Market, Period, Symbol};
+#[cfg(target_arch = "x86_64")]
+use crate::{shape::ShapedRow, sums::SlimBounds};
 
 /// One minute that saw at least one trade: a row of `aggtrades_1m`.
 ///
@@ -305,7 +305,7 @@ impl MinuteTable {
         Some(CurrentMinute {
             start_us: self.start_us,
             end_us: self.end_us,
-            buckets: *buckets,
+            bounds: buckets.bounds()?,
             at: self.current,
             begins_us: self.current_us,
             slots,
@@ -370,26 +370,24 @@ impl MinuteTable {
         let quantity = POW10[(new.base() - old.base()) as usize];
         let quote: Vec<u64> = power_of_ten(new.quote() - old.quote()).collect();
         fn all<W: Width>(
-            slots: &[MinuteSums<W>],
-            price: u64,
-            quantity: u64,
-            quote: &[u64],
-        ) -> Option<Vec<MinuteSums<W>>> {
-            let finer = |slot: &MinuteSums<W>| slot.rescaled(price, quantity, quote);
-            slots.iter().map(finer).collect()
+            slots: &mut [MinuteSums<W>],
+            by: impl Fn(&MinuteSums<W>) -> Option<MinuteSums<W>>,
+        ) -> Option<()> {
+            // All of them or none: the widths that follow begin from what was there.
+            let mut used = slots.iter().filter(|slot| !slot.is_empty());
+            used.try_for_each(|slot| by(slot).map(drop))?;
+            let mut used = slots.iter_mut().filter(|slot| !slot.is_empty());
+            used.try_for_each(|slot| by(slot).map(|finer| *slot = finer))
         }
         loop {
-            let finer =
-                match &self.slots {
-                    Slots::Slim(slots, buckets) => all(slots, price, quantity, &quote)
-                        .map(|finer| Slots::Slim(finer, *buckets)),
-                    Slots::Narrow(slots, buckets) => all(slots, price, quantity, &quote)
-                        .map(|finer| Slots::Narrow(finer, *buckets)),
-                    Slots::Wide(slots, buckets) => all(slots, price, quantity, &quote)
-                        .map(|finer| Slots::Wide(finer, *buckets)),
-                };
-            if let Some(finer) = finer {
-                self.slots = finer;
+            let finer = match &mut self.slots {
+                Slots::Slim(slots, _) => all(slots, |slot| slot.rescaled(price, quantity, &quote)),
+                Slots::Narrow(slots, _) => {
+                    all(slots, |slot| slot.rescaled(price, quantity, &quote))
+                }
+                Slots::Wide(slots, _) => all(slots, |slot| slot.rescaled(price, quantity, &quote)),
+            };
+            if finer.is_some() {
                 return Some(());
             }
             if !self.widen(old) {
@@ -465,7 +463,7 @@ impl MinuteTable {
 pub(crate) struct CurrentMinute<'a> {
     start_us: i64,
     end_us: i64,
-    buckets: Buckets<u64>,
+    bounds: SlimBounds,
     slots: &'a mut [MinuteSums<Slim>],
     at: usize,
     begins_us: i64,
@@ -483,7 +481,7 @@ impl CurrentMinute<'_> {
             self.at = ((row.time_us - self.start_us) / MINUTE_US) as usize;
             self.begins_us = self.start_us + self.at as i64 * MINUTE_US;
         }
-        self.slots.get_mut(self.at)?.add_shaped(row, &self.buckets)
+        self.slots.get_mut(self.at)?.add_shaped(row, self.bounds)
     }
 }
 

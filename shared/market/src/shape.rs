@@ -14,8 +14,10 @@ use crate::exact::POW10;
 /// Bytes before a row that the reader may look at; what they are does not matter.
 pub(crate) const BEFORE: usize = 16;
 
-/// Bytes that the reader may look at: any 32 that begin within 256, so that a masked place is always inside.
-pub(crate) const WINDOW: usize = 256 + 32;
+/// Bytes that the reader may look at: those before a row and any 32 that begin within its first 256, so that a masked
+/// place is always inside. Places are counted from where the row begins, so that its 16 bytes before a place begin, in
+/// the window, at the place's own number.
+pub(crate) const WINDOW: usize = 256 + BEFORE + 32;
 
 /// The longest row that is given a shape: its end is looked for in 32 bytes, and has to be in the window.
 const LONGEST: usize = 160;
@@ -54,6 +56,8 @@ pub(crate) struct Shape {
     quantity: Fraction,
     /// Where the end of a row is looked for, from its beginning.
     shortest: usize,
+    /// Whether price or quantity have zeros that are not read.
+    zeros: bool,
     /// Whether the rows have an eighth column.
     best_match: bool,
     words: Words,
@@ -254,6 +258,7 @@ impl Shape {
             price,
             quantity,
             shortest,
+            zeros: price.zeros + quantity.zeros > 0,
             best_match,
             words,
             unit_us,
@@ -270,7 +275,7 @@ impl Shape {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     pub fn read(&self, window: &[u8; WINDOW]) -> Option<(ShapedRow, usize)> {
         // The end, and the word or two before it.
-        let from = BEFORE + self.shortest;
+        let from = self.shortest;
         let ends = _mm256_movemask_epi8(_mm256_cmpeq_epi8(
             at32(window, from),
             _mm256_set1_epi8(b'\n' as i8),
@@ -286,7 +291,7 @@ impl Shape {
         known &= is_true | is_false;
 
         // Every comma: one before the price, one behind it, and those before the word.
-        let price_at = BEFORE + self.id + 1;
+        let price_at = self.id + 1;
         let commas = _mm256_movemask_epi8(_mm256_cmpeq_epi8(
             at32(window, price_at),
             _mm256_set1_epi8(b',' as i8),
@@ -327,8 +332,12 @@ impl Shape {
             .last_and_time
             .check(times, load(&self.last_and_time.checked));
         let (values, odd_values) = self.price_and_quantity.check(values, widths);
-        let zeros = (eight(window, price_end) ^ ZEROS) & self.price.zero_bits
-            | (eight(window, quantity_end) ^ ZEROS) & self.quantity.zero_bits;
+        let zeros = if self.zeros {
+            (eight(window, price_end) ^ ZEROS) & self.price.zero_bits
+                | (eight(window, quantity_end) ^ ZEROS) & self.quantity.zero_bits
+        } else {
+            0
+        };
         let odd = _mm256_or_si256(_mm256_or_si256(odd_ids, odd_times), odd_values);
         if _mm256_testz_si256(odd, odd) == 0 || zeros != 0 {
             return None;
@@ -350,7 +359,7 @@ impl Shape {
             time_us,
             buyer_is_maker: is_true,
         };
-        Some((row, end - BEFORE))
+        Some((row, end))
     }
 }
 
@@ -425,7 +434,7 @@ fn widths(first: usize, second: usize) -> __m256i {
 #[target_feature(enable = "avx2")]
 fn pair(window: &[u8; WINDOW], first: usize, second: usize) -> __m256i {
     let lane = |end: usize| {
-        let at = end.wrapping_sub(16) & 255;
+        let at = end & 255;
         bytemuck::cast::<[u8; 16], __m128i>(window[at..at + 16].try_into().expect("16 bytes"))
     };
     _mm256_set_m128i(lane(second), lane(first))
@@ -438,7 +447,7 @@ fn load(bytes: &[u8; 32]) -> __m256i {
 
 #[inline]
 fn at32(window: &[u8; WINDOW], at: usize) -> __m256i {
-    let at = at & 255;
+    let at = (at & 255) + BEFORE;
     let bytes: [u8; 32] = window[at..at + 32].try_into().expect("32 bytes");
     bytemuck::cast(bytes)
 }
@@ -446,13 +455,13 @@ fn at32(window: &[u8; WINDOW], at: usize) -> __m256i {
 /// The eight bytes before a place.
 #[inline]
 fn eight(window: &[u8; WINDOW], end: usize) -> u64 {
-    let at = end.wrapping_sub(8) & 255;
+    let at = (end & 255) + BEFORE - 8;
     u64::from_le_bytes(window[at..at + 8].try_into().expect("8 bytes"))
 }
 
 #[inline]
 fn byte(window: &[u8; WINDOW], at: usize) -> u8 {
-    window[at & 255]
+    window[(at & 255) + BEFORE]
 }
 
 #[cfg(test)]

@@ -247,6 +247,31 @@ pub(crate) struct Buckets<Q> {
     pub retail: Option<Q>,
 }
 
+/// The same as two numbers.
+#[cfg(target_arch = "x86_64")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SlimBounds {
+    /// The largest quote that is no whale's.
+    below_whale: u64,
+    /// The largest quote that is retail.
+    retail: u64,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Buckets<u64> {
+    /// `None` where every trade is a whale's, of nothing too.
+    pub fn bounds(&self) -> Option<SlimBounds> {
+        let below_whale = match self.whale {
+            Some(whale) => whale.checked_sub(1)?,
+            None => u64::MAX,
+        };
+        Some(SlimBounds {
+            below_whale,
+            retail: self.retail.unwrap_or(u64::MAX),
+        })
+    }
+}
+
 impl<Q> Default for Buckets<Q> {
     fn default() -> Self {
         Self {
@@ -311,9 +336,6 @@ impl<W: Width> MinuteSums<W> {
 
     /// The same sums in finer scales; `None` when one leaves this width.
     pub fn rescaled(&self, price: u64, quantity: u64, quote: &[u64]) -> Option<Self> {
-        if self.is_empty() {
-            return Some(*self);
-        }
         let quotes = |sums: [W::Quote; 2]| scaled_pair(sums, quote);
         let print = |print: Print<W::Value>| {
             Some(Print {
@@ -351,7 +373,7 @@ impl MinuteSums<Slim> {
     /// What [`MinuteSums::add`] does, for a row that is in these units already.
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    pub fn add_shaped(&mut self, row: &ShapedRow, buckets: &Buckets<u64>) -> Option<()> {
+    pub fn add_shaped(&mut self, row: &ShapedRow, bounds: SlimBounds) -> Option<()> {
         let side = usize::from(row.buyer_is_maker);
         let quote = row.price.checked_mul(row.quantity)?;
         let quote_sum = self.quote[side].checked_add(quote)?;
@@ -383,10 +405,10 @@ impl MinuteSums<Slim> {
         // The sums below stay below one that was checked: a sum of squares is no larger than the square of the sum.
         let square = u128::from(quote) * u128::from(quote);
         self.quote_square[side] = self.quote_square[side].wrapping_add(square);
-        let is_whale = buckets.whale.is_some_and(|whale| quote >= whale);
-        let is_retail = buckets.retail.is_none_or(|retail| quote <= retail);
-        self.whale[side] = self.whale[side].wrapping_add(if is_whale { quote } else { 0 });
-        self.retail[side] = self.retail[side].wrapping_add(if is_retail { quote } else { 0 });
+        let whale = if quote > bounds.below_whale { quote } else { 0 };
+        let retail = if quote <= bounds.retail { quote } else { 0 };
+        self.whale[side] = self.whale[side].wrapping_add(whale);
+        self.retail[side] = self.retail[side].wrapping_add(retail);
         Some(())
     }
 
