@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Read, SeekFrom},
+    io::{self, SeekFrom},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -23,15 +23,16 @@ use tokio::{
 use crate::{
     ArchiveError, Body, HttpCounters, Object, Opened, Query, SIDECAR_SUFFIX, Source, SymbolOf,
     Validator,
+    chunk_pool::ChunkPool,
     source::{Place, check_key},
     tree::{Found, Tree, agreed, etag},
 };
 
 /// The largest chunk of a body.
-const CHUNK: usize = 64 << 10;
+const CHUNK: usize = 128 << 10;
 
 /// Chunks read at a time.
-const CHUNKS: usize = 16;
+const CHUNKS: usize = 8;
 
 /// How long a walk's result is used at least; for slow trees twenty times what the walk took.
 const FRESH: Duration = Duration::from_secs(60);
@@ -222,10 +223,11 @@ impl Source for DirSource {
 ///
 /// They are read straight into the chunks; tokio's own file reads into a buffer of its own first.
 fn body(file: fs::File, path: PathBuf, counters: Arc<HttpCounters>) -> Body {
+    let pool = Arc::new(ChunkPool::new(CHUNK));
     stream::try_unfold((file, path), move |(file, path)| {
-        let counters = counters.clone();
+        let (counters, pool) = (counters.clone(), pool.clone());
         async move {
-            let read = spawn_blocking(move || (read_chunks(&file), file));
+            let read = spawn_blocking(move || (read_chunks(&file, &pool), file));
             match read.await.map_err(io::Error::other) {
                 Ok((Ok(chunks), _)) if chunks.is_empty() => Ok(None),
                 Ok((Ok(chunks), file)) => {
@@ -244,15 +246,14 @@ fn body(file: fs::File, path: PathBuf, counters: Arc<HttpCounters>) -> Body {
 }
 
 /// The next chunks; none at the end.
-fn read_chunks(mut file: &fs::File) -> io::Result<Vec<Bytes>> {
+fn read_chunks(mut file: &fs::File, pool: &Arc<ChunkPool>) -> io::Result<Vec<Bytes>> {
     let mut chunks = Vec::with_capacity(CHUNKS);
     while chunks.len() < CHUNKS {
-        let mut chunk = Vec::with_capacity(CHUNK);
-        file.by_ref().take(CHUNK as u64).read_to_end(&mut chunk)?;
+        let chunk = ChunkPool::fill(pool, &mut file)?;
         if chunk.is_empty() {
             break;
         }
-        chunks.push(Bytes::from(chunk));
+        chunks.push(chunk);
     }
     Ok(chunks)
 }

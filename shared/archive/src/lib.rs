@@ -14,6 +14,7 @@ mod address;
 mod bandwidth;
 mod brake;
 mod checksum;
+mod chunk_pool;
 mod client;
 mod counters;
 mod dir;

@@ -283,7 +283,9 @@ impl<Q> Default for Buckets<Q> {
 
 impl<W: Width> MinuteSums<W> {
     pub fn is_empty(&self) -> bool {
-        self.trades == [0; 2]
+        // Every row has a raw trade. Not `trades`: two counts read as one word right after one of them was written make
+        // the processor wait, each row.
+        self.raw_trades == 0
     }
 
     /// Adds a trade; `None`, with nothing changed, when a sum leaves this width.
