@@ -6,8 +6,8 @@
 use std::fs::File;
 use std::io::Read;
 
-use flate2::{Decompress, FlushDecompress, Status};
 use sha2::{Digest, Sha256};
+use tapemill_inflate::{Backend, Inflate};
 
 /// As the worker has them.
 const READ: usize = 256 << 10;
@@ -31,7 +31,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut out = vec![0; INFLATED];
     let mut sha = Sha256::new();
     let mut crc = crc32fast::Hasher::new();
-    let mut inflate = Decompress::new(false);
+    let mut inflate = Inflate::new();
+    let mut total = 0;
     let mut skip = None;
     let mut ended = false;
     loop {
@@ -54,18 +55,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             skip = Some(header);
         }
         while !bytes.is_empty() && !ended {
-            let (before_in, before_out) = (inflate.total_in(), inflate.total_out());
-            let status = inflate.decompress(bytes, &mut out, FlushDecompress::None)?;
-            bytes = &bytes[(inflate.total_in() - before_in) as usize..];
+            let step = inflate.step(bytes, &mut out).map_err(|_| "it is damaged")?;
+            bytes = &bytes[step.read..];
+            total += step.written;
             if checks {
-                crc.update(&out[..(inflate.total_out() - before_out) as usize]);
+                crc.update(&out[..step.written]);
             }
-            ended = status == Status::StreamEnd;
+            ended = step.ended;
         }
     }
     println!(
-        "{} bytes, CRC-32 {:08x}, SHA-256 {:02x?}",
-        inflate.total_out(),
+        "{}: {total} bytes, CRC-32 {:08x}, SHA-256 {:02x?}",
+        Backend::ALL[Backend::ALL.len() - 1].name(),
         crc.finalize(),
         &sha.finalize()[..4]
     );

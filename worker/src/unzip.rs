@@ -4,7 +4,7 @@
 //! (data descriptor, central directory, end record, with their ZIP64 forms) is checked when the end has come.
 //! The `zip` crate's streaming reader refuses entries with data descriptors, hence this one.
 
-use flate2::{Decompress, FlushDecompress, Status};
+use tapemill_inflate::{Damaged, Inflate, Step};
 
 use crate::Corrupt;
 
@@ -33,7 +33,7 @@ pub(crate) struct Unzip {
     state: State,
     held: Vec<u8>,
     header: Header,
-    inflate: Decompress,
+    inflate: Inflate,
     out: Vec<u8>,
     crc: crc32fast::Hasher,
     deflated: u64,
@@ -66,7 +66,7 @@ impl Unzip {
             state: State::Header,
             held: Vec::new(),
             header: Header::default(),
-            inflate: Decompress::new(false),
+            inflate: Inflate::new(),
             out: vec![0; INFLATED],
             crc: crc32fast::Hasher::new(),
             deflated: 0,
@@ -185,30 +185,25 @@ impl Unzip {
         bytes: &'a [u8],
         csv: &mut impl FnMut(&mut Vec<u8>, usize) -> Result<(), E>,
     ) -> Result<&'a [u8], E> {
-        let (before_in, before_out) = (self.inflate.total_in(), self.inflate.total_out());
-        let status = self
-            .inflate
-            .decompress(bytes, &mut self.out, FlushDecompress::None)
-            .map_err(|_| {
-                Corrupt::new(format!(
-                    "the deflate stream is damaged near byte {}",
-                    self.deflated
-                ))
-            })?;
-        let read = (self.inflate.total_in() - before_in) as usize;
-        let written = (self.inflate.total_out() - before_out) as usize;
+        let step = self.inflate.step(bytes, &mut self.out).map_err(|Damaged| {
+            Corrupt::new(format!(
+                "the deflate stream is damaged near byte {}",
+                self.deflated
+            ))
+        })?;
+        let Step { read, written, .. } = step;
         self.deflated += read as u64;
         self.pass_on(written, csv)?;
-        match status {
-            Status::StreamEnd => self.state = State::Tail,
+        if step.ended {
+            self.deflated -= step.behind.len() as u64;
+            self.held = step.behind;
+            self.state = State::Tail;
+        } else if read == 0 && written == 0 {
             // No progress with input at hand and room for output: the stream is stuck, not waiting.
-            _ if read == 0 && written == 0 => {
-                return Err(E::from(Corrupt::new(format!(
-                    "the deflate stream is damaged near byte {}",
-                    self.deflated
-                ))));
-            }
-            _ => {}
+            return Err(E::from(Corrupt::new(format!(
+                "the deflate stream is damaged near byte {}",
+                self.deflated
+            ))));
         }
         Ok(&bytes[read..])
     }
