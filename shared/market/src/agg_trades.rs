@@ -12,7 +12,7 @@ use crate::lines::{Lines, ReadRow};
 use crate::minute::{Minute, MinuteTable, Thresholds};
 use crate::quality::Quality;
 #[cfg(target_arch = "x86_64")]
-use crate::shape::{self, Shape, ShapedRow};
+use crate::shape::{self, Block, Shape, ShapedRow};
 use crate::{Market, Period, RowError, Symbol};
 
 /// Repeated ids whose first rows are remembered, to tell a repetition from a contradiction: about 64 MB.
@@ -58,9 +58,7 @@ enum Stop {
     /// Too little of the chunk is left, or lies before the row.
     ChunkEnds,
     Unshaped,
-    /// A row that is not simply added, whether its id is new, and where it ends.
-    Special(ShapedRow, bool, usize),
-    Scattered(u64),
+    Error(CellError),
 }
 
 /// The ids that a file shows more than once.
@@ -245,13 +243,7 @@ impl Rows {
                     match run.stop {
                         Stop::ChunkEnds => false,
                         Stop::Unshaped => true,
-                        Stop::Special(row, new, read) => {
-                            self.special(&row, new)?;
-                            *number += 1;
-                            at += read + 1;
-                            continue;
-                        }
-                        Stop::Scattered(id) => return Err(scattered(id)),
+                        Stop::Error(error) => return Err(error),
                     }
                 }
             };
@@ -283,38 +275,40 @@ impl Rows {
             rows: 0,
             stop: Stop::ChunkEnds,
         };
-        // One that begins too early in the chunk is read in another way.
-        let mut rest = match at.checked_sub(shape::BEFORE) {
-            Some(from) => &chunk[from..],
-            None => return run,
-        };
+        let mut block = Block::new();
         let mut minutes = self.table.current();
-        while let Some(window) = rest.first_chunk() {
-            let Some((row, read)) = shape.read(window) else {
+        let mut block_at = at;
+        'blocks: while let Some(read) = block.read(shape, chunk, block_at, run.at) {
+            for row in read.rows {
+                let new = self.ids.goes_on(row.id) || {
+                    let Ok(seen) = self.ids.insert(row.id) else {
+                        run.stop = Stop::Error(scattered(row.id));
+                        break 'blocks;
+                    };
+                    self.quality.unordered += u64::from(seen.below);
+                    seen.new
+                };
+                let added = match &mut minutes {
+                    Some(minutes) if new && row.quantity != 0 => minutes.add(row).is_some(),
+                    _ => false,
+                };
+                if !added {
+                    if let Err(error) = self.special(row, new) {
+                        run.stop = Stop::Error(error);
+                        break 'blocks;
+                    }
+                    minutes = self.table.current();
+                }
+                run.rows += 1;
+            }
+            run.at = read.next;
+            if !read.whole {
                 run.stop = Stop::Unshaped;
                 break;
-            };
-            let new = self.ids.goes_on(row.id) || {
-                let Ok(seen) = self.ids.insert(row.id) else {
-                    run.stop = Stop::Scattered(row.id);
-                    break;
-                };
-                self.quality.unordered += u64::from(seen.below);
-                seen.new
-            };
-            let added = match &mut minutes {
-                Some(minutes) if new && row.quantity != 0 => minutes.add(&row).is_some(),
-                _ => false,
-            };
-            if !added {
-                run.stop = Stop::Special(row, new, read);
-                break;
             }
-            run.rows += 1;
-            rest = &rest[read + 1..];
+            block_at += shape::BLOCK;
         }
         self.quality.rows += run.rows;
-        run.at = chunk.len() - rest.len() + shape::BEFORE;
         run
     }
 
@@ -322,7 +316,6 @@ impl Rows {
     #[cfg(target_arch = "x86_64")]
     #[inline(never)]
     fn special(&mut self, row: &ShapedRow, new: bool) -> Result<(), CellError> {
-        self.quality.rows += 1;
         let trade = self
             .table
             .shaped(row)

@@ -19,7 +19,8 @@ pub(crate) const BEFORE: usize = 16;
 /// the window, at the place's own number.
 pub(crate) const WINDOW: usize = 256 + BEFORE + 32;
 
-/// The longest row that is given a shape: its end is looked for in 32 bytes, and has to be in the window.
+/// The shortest row that is given a shape, so that 64 bytes hold two ends at most, and the longest.
+const SHORTEST: usize = 40;
 const LONGEST: usize = 160;
 
 /// A row of a shape.
@@ -33,6 +34,17 @@ pub(crate) struct ShapedRow {
     pub raw_trades: u64,
     pub time_us: i64,
     pub buyer_is_maker: bool,
+}
+
+impl ShapedRow {
+    const NOTHING: Self = Self {
+        id: 0,
+        price: 0,
+        quantity: 0,
+        raw_trades: 0,
+        time_us: 0,
+        buyer_is_maker: false,
+    };
 }
 
 /// Whether the processor has what [`Shape::read`] is compiled for.
@@ -54,7 +66,7 @@ pub(crate) struct Shape {
     time: usize,
     price: Fraction,
     quantity: Fraction,
-    /// Where the end of a row is looked for, from its beginning.
+    /// The fewest bytes of a row.
     shortest: usize,
     /// Whether price or quantity have zeros that are not read.
     zeros: bool,
@@ -238,7 +250,7 @@ impl Shape {
         let words_length = if best_match { 10 } else { 5 };
         let shortest =
             id + price.shortest + quantity.shortest + first + last + time + 5 + words_length;
-        if shortest > LONGEST {
+        if !(SHORTEST..=LONGEST).contains(&shortest) {
             return None;
         }
         let mut id_and_first = Lanes::NONE;
@@ -269,23 +281,18 @@ impl Shape {
         })
     }
 
-    /// Reads the row that begins behind the first [`BEFORE`] bytes, and tells where its `\n` is; `None` when it has
+    /// Reads the row that begins behind the first [`BEFORE`] bytes and has its only `\n` at `end`; false when it has
     /// another shape.
     #[inline]
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    pub fn read(&self, window: &[u8; WINDOW]) -> Option<(ShapedRow, usize)> {
-        // The end, and the word or two before it.
-        let from = self.shortest;
-        let ends = _mm256_movemask_epi8(_mm256_cmpeq_epi8(
-            at32(window, from),
-            _mm256_set1_epi8(b'\n' as i8),
-        ));
-        let end = from + (ends as u32).trailing_zeros() as usize;
-        let (mut word_end, mut known) = (end, ends != 0);
+    pub fn read(&self, window: &[u8; WINDOW], end: usize, row: &mut ShapedRow) -> bool {
+        let mut known = (self.shortest..256).contains(&end);
+        // The word or two before the end.
+        let mut word_end = end;
         if self.best_match {
             let (is_true, is_false) = self.words.at(window, end);
             known &= is_true | is_false;
-            word_end = end - 6 + usize::from(is_true);
+            word_end = end.wrapping_sub(6 - usize::from(is_true));
         }
         let (is_true, is_false) = self.words.at(window, word_end);
         known &= is_true | is_false;
@@ -306,7 +313,7 @@ impl Shape {
         known &= self.price.holds(price_length) & self.quantity.holds(quantity_length);
         known &= (byte(window, price_at - 1) == b',') & (byte(window, last_end) == b',');
         if !known {
-            return None;
+            return false;
         }
 
         // Six numbers, and whether all that should be digits are digits.
@@ -340,7 +347,7 @@ impl Shape {
         };
         let odd = _mm256_or_si256(_mm256_or_si256(odd_ids, odd_times), odd_values);
         if _mm256_testz_si256(odd, odd) == 0 || zeros != 0 {
-            return None;
+            return false;
         }
         // Commas are 0 by now, as are the places that were not checked.
         let values = _mm256_shuffle_epi8(values, load(&self.price_and_quantity.order));
@@ -349,17 +356,115 @@ impl Shape {
         let [price, _, quantity, _] = numbers(values, values);
         let time_us = (time * self.unit_us) as i64;
         if last_trade_id < first_trade_id || !PLAUSIBLE_US.contains(&time_us) {
+            return false;
+        }
+        // Field by field: a row that is put together elsewhere is copied in larger words than it was written in, and
+        // the processor waits for that.
+        row.id = id;
+        row.price = price * self.price.factor;
+        row.quantity = quantity * self.quantity.factor;
+        row.raw_trades = last_trade_id - first_trade_id + 1;
+        row.time_us = time_us;
+        row.buyer_is_maker = is_true;
+        true
+    }
+}
+
+/// Bytes whose rows are read at a time.
+pub(crate) const BLOCK: usize = 1024;
+
+/// The most rows that end in a block, and room for a place that is written without being there.
+const MOST_ROWS: usize = BLOCK / 32;
+
+/// The rows of a block.
+///
+/// Where they end is found for all of them before the first is read, and all are read before the first is added: else
+/// each would wait for the one before.
+pub(crate) struct Block {
+    ends: [usize; MOST_ROWS + 2],
+    rows: [ShapedRow; MOST_ROWS],
+}
+
+/// What became of a block.
+pub(crate) struct BlockRead<'a> {
+    /// Rows that have the shape, up to the first that has not.
+    pub rows: &'a [ShapedRow],
+    /// Where the row behind them begins.
+    pub next: usize,
+    /// Whether these are all rows of the block.
+    pub whole: bool,
+}
+
+impl Block {
+    pub const fn new() -> Self {
+        Self {
+            ends: [0; MOST_ROWS + 2],
+            rows: [ShapedRow::NOTHING; MOST_ROWS],
+        }
+    }
+
+    /// Reads the rows that end within the block at `block_at`, of which the first begins at `at`; `None` where the chunk
+    /// does not hold the block and a window for each of its rows.
+    #[inline]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    pub fn read(
+        &mut self,
+        shape: &Shape,
+        chunk: &[u8],
+        block_at: usize,
+        at: usize,
+    ) -> Option<BlockRead<'_>> {
+        let block = chunk[block_at..].first_chunk()?;
+        // The last row begins within the block, and its window ends at most so far behind.
+        if at < BEFORE || chunk.len() < block_at + BLOCK + WINDOW {
             return None;
         }
-        let row = ShapedRow {
-            id,
-            price: price * self.price.factor,
-            quantity: quantity * self.quantity.factor,
-            raw_trades: last_trade_id - first_trade_id + 1,
-            time_us,
-            buyer_is_maker: is_true,
+        let Some(ends) = self.find_ends(block, block_at) else {
+            return Some(BlockRead {
+                rows: &[],
+                next: at,
+                whole: false,
+            });
         };
-        Some((row, end))
+        let (mut read, mut next) = (0, at);
+        for (row, &end) in self.rows.iter_mut().zip(&self.ends[..ends]) {
+            let Some(window) = chunk[next - BEFORE..].first_chunk() else {
+                break;
+            };
+            if !shape.read(window, end - next, row) {
+                break;
+            }
+            read += 1;
+            next = end + 1;
+        }
+        Some(BlockRead {
+            rows: &self.rows[..read],
+            next,
+            whole: read == ends,
+        })
+    }
+
+    /// Finds the places of `\n` in a block that begins at `from`, and says how many; `None` when they are too close to
+    /// each other for rows.
+    #[inline]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn find_ends(&mut self, block: &[u8; BLOCK], from: usize) -> Option<usize> {
+        let end = _mm256_set1_epi8(b'\n' as i8);
+        let (mut found, mut most) = (0, 0);
+        for (at, bytes) in block.as_chunks::<64>().0.iter().enumerate() {
+            let [low, high] = bytemuck::cast::<[u8; 64], [__m256i; 2]>(*bytes)
+                .map(|half| u64::from(_mm256_movemask_epi8(_mm256_cmpeq_epi8(half, end)) as u32));
+            let bits = low | high << 32;
+            let place = from + at * 64;
+            // Both are written, whether there or not; the next ones go over what is not.
+            let both = self.ends.get_mut(found..found + 2)?;
+            both[0] = place + bits.trailing_zeros() as usize;
+            both[1] = place + (bits & bits.wrapping_sub(1)).trailing_zeros() as usize;
+            let count = bits.count_ones() as usize;
+            most = most.max(count);
+            found += count;
+        }
+        (most <= 2).then_some(found)
     }
 }
 
@@ -477,7 +582,7 @@ mod tests {
     const WHOLE: &str = "26129,0.08412,1500,27781,27783,1701388801043,true";
 
     /// What the shape reads where `row` stands between other bytes.
-    fn read(shape: &Shape, row: &[u8]) -> Option<(ShapedRow, usize)> {
+    fn read(shape: &Shape, row: &[u8]) -> Option<ShapedRow> {
         if !is_supported() {
             return None;
         }
@@ -485,11 +590,11 @@ mod tests {
         window[BEFORE - 1] = b'\n';
         window[BEFORE..BEFORE + row.len()].copy_from_slice(row);
         window[BEFORE + row.len()] = b'\n';
+        let mut read = ShapedRow::NOTHING;
         // SAFETY: the processor has what the function is compiled for, as was just asked.
         #[expect(unsafe_code, reason = "the function under test")]
-        unsafe {
-            shape.read(&window)
-        }
+        let known = unsafe { shape.read(&window, row.len(), &mut read) };
+        known.then_some(read)
     }
 
     /// What the careful reader makes of a row, in the scales.
@@ -518,11 +623,7 @@ mod tests {
             let shape = Shape::of(row.as_bytes(), price, quantity).unwrap();
             let expected = careful(row.as_bytes(), price, quantity).unwrap();
             if is_supported() {
-                assert_eq!(
-                    read(&shape, row.as_bytes()),
-                    Some((expected, row.len())),
-                    "{row}"
-                );
+                assert_eq!(read(&shape, row.as_bytes()), Some(expected), "{row}");
             }
         }
     }
@@ -536,11 +637,7 @@ mod tests {
         ] {
             let expected = careful(row.as_bytes(), 1, 3).unwrap();
             if is_supported() {
-                assert_eq!(
-                    read(&shape, row.as_bytes()),
-                    Some((expected, row.len())),
-                    "{row}"
-                );
+                assert_eq!(read(&shape, row.as_bytes()), Some(expected), "{row}");
             }
         }
     }
@@ -593,11 +690,35 @@ mod tests {
                     _ => { changed.remove(at); }
                 }
             }
-            if let Some((read, length)) = read(&shape, &changed) {
-                prop_assert!(length <= changed.len());
-                prop_assert!(!changed[..length].contains(&b'\n'));
-                prop_assert_eq!(Some(read), careful(&changed[..length], price, quantity));
+            // A row never holds the end of one.
+            changed.retain(|&byte| byte != b'\n');
+            if let Some(read) = read(&shape, &changed) {
+                prop_assert_eq!(Some(read), careful(&changed, price, quantity));
             }
+        }
+
+        #[test]
+        fn ends_are_found_or_refused(gaps in prop::collection::vec(0usize..90, 0..40)) {
+            let mut block = [b'7'; BLOCK];
+            let mut expected = Vec::new();
+            let mut at = 0;
+            for gap in gaps {
+                at += gap;
+                if at >= BLOCK { break; }
+                block[at] = b'\n';
+                expected.push(1000 + at);
+                at += 1;
+            }
+            if !is_supported() {
+                return Ok(());
+            }
+            let mut rows = Block::new();
+            // SAFETY: the processor has what the function is compiled for, as was just asked.
+            #[expect(unsafe_code, reason = "the function under test")]
+            let found = unsafe { rows.find_ends(&block, 1000) };
+            let found = found.map(|found| rows.ends[..found].to_vec());
+            let crowded = block.as_chunks::<64>().0.iter().any(|bytes| bytes.iter().filter(|&&byte| byte == b'\n').count() > 2);
+            prop_assert_eq!(found, (!crowded).then_some(expected));
         }
 
         #[test]
@@ -610,7 +731,7 @@ mod tests {
                 price / 10, price % 10, quantity / 1000, quantity % 1000, first + more);
             let expected = careful(row.as_bytes(), 1, 3).unwrap();
             if is_supported() {
-                prop_assert_eq!(read(&shape, row.as_bytes()), Some((expected, row.len())));
+                prop_assert_eq!(read(&shape, row.as_bytes()), Some(expected));
             }
         }
     }
