@@ -14,7 +14,7 @@ use crate::quality::Quality;
 use crate::{Market, Period, RowError, Symbol};
 #[cfg(target_arch = "x86_64")]
 use crate::{
-    block::{BLOCK, Block},
+    block::{BLOCK, Block, Edge, Scratch},
     shape::{self, Shape, ShapedRow},
 };
 
@@ -47,7 +47,7 @@ struct Rows {
     #[cfg(target_arch = "x86_64")]
     shape: Option<Shape>,
     #[cfg(target_arch = "x86_64")]
-    block: Option<Box<Block>>,
+    scratch: Option<Box<Scratch>>,
 }
 
 /// Fewer rows of a minute are added one by one.
@@ -122,7 +122,7 @@ impl AggTradesMill {
                 #[cfg(target_arch = "x86_64")]
                 shape: None,
                 #[cfg(target_arch = "x86_64")]
-                block: None,
+                scratch: None,
             },
         }
     }
@@ -242,32 +242,39 @@ impl Rows {
         at: usize,
         number: &mut u64,
     ) -> Result<usize, CellError> {
-        let mut block = self.block.take().unwrap_or_default();
-        let end = self.plain_in(&mut block, chunk, at, number);
-        self.block = Some(block);
+        let mut scratch = self.scratch.take().unwrap_or_default();
+        let end = self.plain_in(&mut scratch, chunk, at, number);
+        self.scratch = Some(scratch);
         end
     }
 
-    /// Rows of the common form, read in the block.
+    /// Rows of the common form, those of a shape in the scratch.
     #[cfg(target_arch = "x86_64")]
     #[inline]
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn plain_in(
         &mut self,
-        block: &mut Block,
+        scratch: &mut Scratch,
         chunk: &[u8],
         mut at: usize,
         number: &mut u64,
     ) -> Result<usize, CellError> {
+        let Scratch { block, edge } = scratch;
         loop {
-            let unshaped = match &self.shape.clone() {
+            let shape = self.shape;
+            // The table may have moved to finer scales.
+            let shape = shape.filter(|shape| Some(shape.scales) == self.table.scales());
+            let unshaped = match &shape {
                 None => true,
-                // The table has moved to finer scales.
-                Some(shape) if Some(shape.scales) != self.table.scales() => true,
                 Some(shape) => {
-                    let run = self.run(shape, block, chunk, at);
+                    let mut run = self.run(shape, block, chunk, at);
                     *number += run.rows;
                     at = run.at;
+                    if let (Stop::ChunkEnds, Some(rest)) = (&run.stop, edge.of(chunk, at)) {
+                        run = self.run(shape, block, rest, Edge::BEGINS);
+                        *number += run.rows;
+                        at += run.at - Edge::BEGINS;
+                    }
                     match run.stop {
                         Stop::ChunkEnds => false,
                         Stop::Unshaped => true,

@@ -180,6 +180,41 @@ impl Block {
     }
 }
 
+/// Room to read rows in, used again for each chunk.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    pub block: Block,
+    pub edge: Edge,
+}
+
+/// The last rows of a chunk, where the chunk has no room for a block: the same bytes with room behind them.
+#[derive(Debug)]
+pub(crate) struct Edge([u8; BEFORE + 2 * BLOCK + WINDOW]);
+
+impl Default for Edge {
+    fn default() -> Self {
+        Self([0; BEFORE + 2 * BLOCK + WINDOW])
+    }
+}
+
+impl Edge {
+    /// Where the rows begin.
+    pub const BEGINS: usize = BEFORE;
+
+    /// A chunk of what is left from `at` on; `None` where that needs no edge, or has nothing before it to look at.
+    pub fn of(&mut self, chunk: &[u8], at: usize) -> Option<&[u8]> {
+        let rest = &chunk[at.checked_sub(BEFORE)?..];
+        let (bytes, room) = self.0.split_at_mut_checked(rest.len())?;
+        // All of them end in two blocks.
+        if rest.len() > BEFORE + 2 * BLOCK {
+            return None;
+        }
+        bytes.copy_from_slice(rest);
+        room.fill(0);
+        Some(&self.0[..])
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -250,10 +250,8 @@ impl Shape {
             _ => return None,
         };
         let words = Words::of(cells[6])?;
-        if best_match {
-            if Words::of(cells[7])? != words {
-                return None;
-            }
+        if best_match && Words::of(cells[7])? != words {
+            return None;
         }
         let (id, first, last) = (
             digits(cells[0], 16)?,

@@ -145,14 +145,6 @@ impl Stretch {
             let span = _mm256_add_epi64(_mm256_sub_epi64(last, first), one);
             raw_trades = _mm256_add_epi64(raw_trades, _mm256_and_si256(span, inside));
             quantity.add(amount, is_sold);
-            quote.add(value, is_sold);
-            let square = _mm256_mul_epu32(value, value);
-            square_low.add(_mm256_and_si256(square, low_half), is_sold);
-            square_high.add(_mm256_srli_epi64::<32>(square), is_sold);
-            let is_whale = _mm256_cmpgt_epi64(value, below_whale);
-            whale.add(_mm256_and_si256(value, is_whale), is_sold);
-            let is_more = _mm256_cmpgt_epi64(value, most_retail);
-            retail.add(_mm256_andnot_si256(is_more, value), is_sold);
             high = _mm256_max_epu32(high, price);
             low = _mm256_min_epu32(
                 low,
@@ -170,6 +162,18 @@ impl Stretch {
         let refused = _mm256_or_si256(odd, too_wide);
         if _mm256_testz_si256(refused, refused) == 0 {
             return None;
+        }
+        // In a second round, so that each keeps its sums in registers.
+        for (quotes, makers) in quotes[..groups.len()].iter().zip(makers) {
+            let (value, is_sold) = (bytemuck::cast(*quotes), bytemuck::cast(*makers));
+            quote.add(value, is_sold);
+            let square = _mm256_mul_epu32(value, value);
+            square_low.add(_mm256_and_si256(square, low_half), is_sold);
+            square_high.add(_mm256_srli_epi64::<32>(square), is_sold);
+            let is_whale = _mm256_cmpgt_epi64(value, below_whale);
+            whale.add(_mm256_and_si256(value, is_whale), is_sold);
+            let is_more = _mm256_cmpgt_epi64(value, most_retail);
+            retail.add(_mm256_andnot_si256(is_more, value), is_sold);
         }
         let [quantity_all, quantity_sold, quote_all, quote_sold] =
             totals([quantity.all, quantity.sold, quote.all, quote.sold]);
