@@ -332,4 +332,47 @@ proptest! {
             (whole, first) => prop_assert!(false, "{:?} and {:?}", whole.is_ok(), first.is_ok()),
         }
     }
+
+    #[test]
+    fn rows_of_a_minute_in_one_chunk_come_out_as_rows_one_by_one(
+        rows in prop::collection::vec((0u16..600, 1u64..1_000_000, 0u64..200_000, 0u64..900, any::<bool>()), 100..800),
+        size in prop::sample::select(vec![1u64, 1, 40, 60_000, 3_000_000_000]),
+        step in prop::sample::select(vec![1u64, 30, 400]),
+        oddities in prop::sample::select(vec![0u16, 4, 30]),
+    ) {
+        let (mut id, mut first_id, mut time) = (1_000_000_000u64, 5_000_000_000u64, START_MS);
+        let mut csv = String::new();
+        for (what, price, quantity, wait, maker) in rows {
+            id += 1;
+            time += wait * step / 400;
+            let last_id = first_id + wait % 7;
+            let (mut price, mut quantity) = (price + 10, (quantity + 1) * size);
+            let (mut this, mut now, mut last) = (id, time, last_id);
+            match what % 10 {
+                _ if what >= oddities => {}
+                0 => this = id - 3,
+                1 => id += 2,
+                2 => quantity = 0,
+                3 => now += 59_999 - (now - START_MS) % 60_000,
+                4 => now += 60_000,
+                5 => price *= 100_000,
+                6 => quantity = quantity.saturating_mul(50_000).min(10_u64.pow(15)),
+                7 => last = first_id - 1,
+                8 => now = START_MS - 1,
+                _ => (price, quantity) = (4_000_000_000, 4_200_000_000),
+            }
+            csv.push_str(&format!(
+                "{this},{}.{},{}.{:03},{first_id},{last},{now},{maker}\n",
+                price / 10, price % 10, quantity / 1000, quantity % 1000
+            ));
+            first_id = last_id + 1;
+        }
+        let whole = mill(Market::Um, "BTCUSDT", &csv, usize::MAX);
+        let first = mill(Market::Um, "BTCUSDT", &csv, 50);
+        match (whole, first) {
+            (Ok(whole), Ok(first)) => prop_assert_eq!(whole, first),
+            (Err(whole), Err(first)) => prop_assert_eq!(whole.to_string(), first.to_string()),
+            (whole, first) => prop_assert!(false, "{:?} and {:?}", whole.is_ok(), first.is_ok()),
+        }
+    }
 }
