@@ -1,7 +1,7 @@
-"""Holds tables of minutes against each other: agree.py OURS.parquet OTHER.parquet…
+"""Holds tables against each other: agree.py OURS.parquet OTHER.parquet [OURS OTHER]…
 
-Counts, times and prices have to be equal, sums within 1e-9 of each other: peers add floats, in an order of their own.
-Prints one line a table; exit code 1 when one differs.
+Of each pair all columns of the other are compared. Counts, times and prices have to be equal; sums within 1e-9, since
+peers add floats, in an order of their own. Prints a line for each pair that differs; exit code 1 when one does.
 """
 
 import sys
@@ -11,53 +11,45 @@ import pyarrow as pa
 import pyarrow.parquet
 
 # Peers write times of trades as plain milliseconds.
-TIMES = ["minute", "first_ts", "last_ts"]
-EXACT = TIMES + ["trade_count", "taker_buy_trade_count", "taker_sell_trade_count", "price_first", "price_last",
-                 "price_high", "price_low"]
-SUMS = ["base_volume", "quote_volume", "taker_buy_qty", "taker_sell_qty", "taker_buy_quote", "taker_sell_quote",
-        "taker_buy_quote_sq", "taker_sell_quote_sq", "whale_buy_quote", "whale_sell_quote", "retail_buy_quote",
-        "retail_sell_quote"]
+TIMES = ["minute", "first_ts", "last_ts", "open_time", "close_time"]
+PRICES = ["price_first", "price_last", "price_high", "price_low", "open", "high", "low", "close"]
 MOST = 1e-9
 
 
-def columns(path):
-    table = pyarrow.parquet.read_table(path)
-    found = {}
-    for name in EXACT + SUMS:
-        column = table[name]
-        if pa.types.is_timestamp(column.type):
-            column = column.cast(pa.timestamp("ms", "UTC"))
-        found[name] = column.cast(pa.int64() if name in TIMES else column.type).to_numpy()
-    return found
+def column(table, name):
+    found = table[name]
+    if pa.types.is_timestamp(found.type):
+        found = found.cast(pa.timestamp("ms", "UTC"))
+    if name in TIMES:
+        found = found.cast(pa.int64())
+    return found.to_numpy()
 
 
 def difference(ours, other):
-    """The first column that differs and by how much, or None; and the largest relative difference of a sum."""
-    rows, others = len(ours["minute"]), len(other["minute"])
-    if rows != others:
-        return f"{others} minutes, ours has {rows}", 0.0
-    for name in EXACT:
-        if not np.array_equal(ours[name], other[name]):
-            at = int(np.argmax(ours[name] != other[name]))
-            return f"{name} of row {at} is {other[name][at]}, ours {ours[name][at]}", 0.0
-    largest = 0.0
-    for name in SUMS:
-        relative = np.abs(other[name] - ours[name]) / np.maximum(np.abs(ours[name]), 1e-300)
-        largest = max(largest, float(relative.max(initial=0.0)))
-        if not largest <= MOST:
-            at = int(np.argmax(relative))
-            return f"{name} of row {at} is {other[name][at]}, ours {ours[name][at]}", largest
-    return None, largest
+    """What differs first, or None."""
+    if ours.num_rows != other.num_rows:
+        return f"{other.num_rows} rows, ours has {ours.num_rows}"
+    for name in other.column_names:
+        if name == "symbol":
+            continue
+        a, b = column(ours, name), column(other, name)
+        if name in TIMES + PRICES or a.dtype.kind in "iu":
+            wrong = a != b
+        else:
+            wrong = ~(np.abs(b - a) <= MOST * np.abs(a))
+        if wrong.any():
+            at = int(np.argmax(wrong))
+            return f"{name} of row {at} is {b[at]}, ours {a[at]}"
+    return None
 
 
 def main():
-    ours, *others = sys.argv[1:]
-    expected, failed = columns(ours), False
-    for path in others:
-        why, largest = difference(expected, columns(path))
-        failed |= why is not None
-        minutes = len(expected["minute"])
-        print(f"{path}: {why or f'agrees, {minutes} minutes, sums within {largest:.1e}'}")
+    paths, failed = sys.argv[1:], False
+    for ours, other in zip(paths[::2], paths[1::2], strict=True):
+        why = difference(*(pyarrow.parquet.read_table(path) for path in (ours, other)))
+        if why:
+            failed = True
+            print(f"{other}: {why}")
     sys.exit(failed)
 
 

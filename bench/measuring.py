@@ -7,7 +7,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 LAUNCH = Path(__file__).with_name("launch.py")
@@ -21,13 +22,14 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run of a command took, and what it printed."""
+    """What one run of a command took, what it printed, and what others know of it."""
 
     cpu: float
     user: float
     wall: float
     peak_mib: float
     out: str
+    told: dict
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,12 @@ class Contender:
     command: tuple
     output: Path | None = None
     core: int | None = None
+    # Called when it has run, for what only others know of it; kept beside the cost.
+    ask: Callable[[], dict] | None = None
 
 
 def run(command, core=None):
-    """One run of a command, on one core if one is named; its output goes to nothing but a last line of at most 64 KiB."""
+    """One run of a command, on one core if one is named. Keeps the last 64 KiB of what it prints."""
     command = [str(word) for word in command]
     with tempfile.TemporaryDirectory() as folder:
         costs, out, err = (Path(folder) / name for name in ("costs", "out", "err"))
@@ -56,13 +60,13 @@ def run(command, core=None):
             said = err.read_text(errors="replace").strip().splitlines()
             raise Failed(f"{' '.join(command)}: exit code {done.returncode}: {said[-1] if said else 'it said nothing'}")
         told = "" if to_nothing else out.read_text(errors="replace")[-65536:]
-        return Cost(**json.loads(costs.read_text()), out=told)
+        return Cost(**json.loads(costs.read_text()), out=told, told={})
 
 
 class Measured:
     """The costs of every contender, one for each round."""
 
-    def __init__(self, contenders, rounds, before=None):
+    def __init__(self, contenders, rounds):
         self.costs = {contender.name: [] for contender in contenders}
         for number in range(rounds):
             first = number % len(contenders)
@@ -70,15 +74,19 @@ class Measured:
                 if contender.output:
                     shutil.rmtree(contender.output, ignore_errors=True)
                     contender.output.mkdir(parents=True)
-                if before:
-                    before()
-                self.costs[contender.name].append(run(contender.command, contender.core))
+                cost = run(contender.command, contender.core)
+                told = contender.ask() if contender.ask else {}
+                self.costs[contender.name].append(replace(cost, told=told))
 
     def __contains__(self, name):
         return name in self.costs
 
     def median(self, name, what):
         return statistics.median(getattr(cost, what) for cost in self.costs[name])
+
+    def told(self, name, pick):
+        """The median of what others knew."""
+        return statistics.median(pick(cost.told) for cost in self.costs[name])
 
     def ratio(self, name, other, what="cpu"):
         """The median of the ratios within each round."""

@@ -2,22 +2,23 @@
 
 import hashlib
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
-from environment import BENCH, SHARED_PEERS, say
-from measuring import Contender, Failed, Measured
+from environment import BENCH, SHARED_PEERS
+from measuring import Contender, Failed, Measured, run
 from report import Goal, Section
 
 PEERS = ["polars", "duckdb", "pandas", "pyarrow", "chdb"]
 HEAD = ["", "CPU s", "wall s", "peak MiB", "rows/s and core", "CPU ÷ ours"]
 
 
-def mill(bench, archive, backend, name=None, workers=1, core=None, root=None, symbols=None, data="aggTrades"):
+def mill(bench, archive, backend, name=None, workers=1, core=None, root=None, market="um"):
     """`tapemill run` on a mirror folder, as a contender."""
     name = name or f"tapemill, {backend}"
     output = bench.output(name)
     command = [bench.binaries.tapemill(backend), "run", "-q", "--workers", workers, "--source", root or archive.root]
-    command += ["--output", output, "--symbols", symbols or archive.symbol, "--data", data]
+    command += ["--output", output, "--symbols", archive.symbol, "--data", "aggTrades", "--market", market]
     return Contender(name, tuple(command), output, core)
 
 
@@ -38,9 +39,16 @@ def peers(bench, archive):
         if script.exists() and bench.has(name):
             output = bench.output(name)
             found.append(Contender(name, (bench.python, script, archive.path, output / "minutes.parquet"), output))
-    if not SHARED_PEERS.exists():
-        say(f"no peers: {SHARED_PEERS} is not there")
     return found
+
+
+def freqtrade(bench, archive):
+    """The same month through freqtrade's own parser, where it could be installed."""
+    if not bench.freqtrade:
+        return []
+    output = bench.output("freqtrade")
+    script = BENCH / "peers" / "peer_freqtrade.py"
+    return [Contender("freqtrade", (bench.freqtrade, script, archive.path, output / "minutes.parquet"), output)]
 
 
 def minutes_of(output):
@@ -48,14 +56,13 @@ def minutes_of(output):
     return found
 
 
-def agree(bench, ours, others):
-    """Fails unless every other table of minutes says what ours says."""
-    if others:
-        command = [bench.python, BENCH / "agree.py", ours, *others]
+def agree(bench, pairs):
+    """Fails unless the second table of every pair says what the first, ours, says."""
+    if pairs:
+        command = [bench.python, BENCH / "agree.py", *(path for pair in pairs for path in pair)]
         told = subprocess.run(command, capture_output=True, text=True)
         if told.returncode != 0:
-            wrong = [line for line in told.stdout.splitlines() if ": agrees" not in line] or [told.stderr.strip()]
-            raise Failed(f"results differ: {wrong[0]}")
+            raise Failed(f"results differ: {(told.stdout or told.stderr).strip().splitlines()[-1]}")
 
 
 def same_files(outputs):
@@ -93,21 +100,117 @@ def whole_job(bench, size):
     jobs = [mill(bench, archive, backend) for backend in backends]
     beside = [limit for backend in backends for limit in limits(bench, archive, backend)]
     beside.append(Contender("unzip -p", ("unzip", "-p", archive.path)))
-    others = peers(bench, archive)
+    # freqtrade holds each trade as Python objects, a GiB for two million: it gets the small month only.
+    others = peers(bench, archive) + (freqtrade(bench, archive) if size == "S" else [])
     contenders = jobs + beside + others
-    measured = Measured(contenders, bench.rounds)
-    agree(bench, minutes_of(jobs[0].output), [peer.output / "minutes.parquet" for peer in others])
+    measured = Measured(contenders, bench.rounds if size != "L" else (bench.rounds + 1) // 2)
+    agree(bench, [(minutes_of(jobs[0].output), peer.output / "minutes.parquet") for peer in others])
     same_files([job.output for job in jobs])
 
     ours = jobs[0].name
-    section = Section(f"A month of {archive.rows:,} trades ({archive.size() / 1e6:.0f} MB)", HEAD)
+    section = Section(f"A month of {archive.rows:,} trades ({archive.size() / 1e6:.0f} MB of ZIP)", HEAD)
     section.rows = rows_of(measured, [contender.name for contender in contenders], archive, ours)
+    for backend, job in zip(backends, jobs):
+        if size == "M":
+            section.goals += goals(measured, job.name, backend)
+        elif size == "L":
+            wall = measured.ratio(job.name, f"bare inflate, {backend}", "wall")
+            section.goals.append(Goal(f"wall, an idle core there, ÷ bare inflate, {backend}", wall, 1.15, unit=" ×"))
+    if others:
+        names = ", ".join(peer.name for peer in others)
+        section.notes.append(f"{names} agree with ours: counts, times and prices to the bit, sums within 1e-9.")
+    if "freqtrade" in measured:
+        section.notes.append("freqtrade makes five columns of the 22. All peers inflate with zlib, in Python.")
     if size == "M":
-        section.goals = [goal for backend, job in zip(backends, jobs) for goal in goals(measured, job.name, backend)]
+        bench.plan_with("aggTrades, a month of 10 million trades", jobs[0].output, measured.median(ours, "cpu"))
+    return section
+
+
+def memory(bench):
+    """Peaks of one task at a time over three sizes, and of a run that finds everything done."""
+    backend = bench.binaries.backends[0]
+    jobs = {size: mill(bench, bench.month(size), backend, f"{size}: one task") for size in bench.sizes}
+    idle = mill(bench, bench.month("M"), backend, "nothing to do")
+    # Twice on one output, which therefore stays between rounds: the second finds all done.
+    idle.output.mkdir(parents=True)
+    run(idle.command)
+    measured = Measured([*jobs.values(), replace(idle, output=None)], bench.rounds)
+    peak = {size: measured.median(job.name, "peak_mib") for size, job in jobs.items()}
+    fixed = measured.median(idle.name, "peak_mib")
+    section = Section("Memory", ["", "peak MiB", "beyond the fixed part"])
+    section.rows = [[idle.name, f"{fixed:.1f}", ""]]
+    for size, job in jobs.items():
+        rows = f"{bench.month(size).rows:,} trades"
+        section.rows.append([f"{job.name}, {rows}", f"{peak[size]:.1f}", f"{peak[size] - fixed:.1f}"])
+    section.goals = [
+        Goal("peak of a task beyond the fixed part, the largest", max(peak.values()) - fixed, 24, unit=" MiB"),
+        Goal("peak, L ÷ S", peak["L"] / peak["S"], 1.05, unit=" ×"),
+    ]
+    return section
+
+
+def cores(bench):
+    """Two tasks on two cores beside one task; and that threads and workers change no byte."""
+    first = bench.month("M")
+    second = bench.month("M", seed=4, month="2023-11", name="M2")
+    both = bench.archives.together("two-months", [first, second])
+    section = Section("Two tasks on two cores", ["", "CPU s", "wall s", "peak MiB"])
+    for backend in bench.binaries.backends:
+        one = mill(bench, first, backend, f"one task, {backend}")
+        in_turn = mill(bench, first, backend, f"two tasks in turn, {backend}", 1, root=both)
+        at_once = mill(bench, first, backend, f"two tasks at once, {backend}", 2, root=both)
+        measured = Measured([one, in_turn, at_once], bench.rounds)
+        same_files([in_turn.output, at_once.output])
+        for contender in [one, in_turn, at_once]:
+            figures = [measured.median(contender.name, what) for what in ("cpu", "wall", "peak_mib")]
+            section.rows.append([contender.name, *(f"{f:.3f}" for f in figures[:2]), f"{figures[2]:.0f}"])
+        gain = 2 * measured.ratio(one.name, at_once.name, "wall")
+        section.goals.append(Goal(f"throughput of two at once ÷ one, {backend}", gain, 1.9, None, True, " ×"))
+    huge = bench.month("L")
+    spread = [mill(bench, huge, backend, f"L with a core to spare, {backend}") for backend in bench.binaries.backends]
+    spread += [mill(bench, huge, backend, f"L on one core, {backend}", core=0) for backend in bench.binaries.backends]
+    Measured(spread, 1)
+    files = same_files([contender.output for contender in spread])
     section.notes.append(
-        f"Agree with ours: {', '.join(peer.name for peer in others) or 'no peer was there'}: counts, times and prices to "
-        f"the bit, sums within 1e-9. The files of {' and '.join(backends)} are the same bytes."
+        f"Same bytes: the files of two tasks in turn and at once; the {files} files of {huge.rows:,} trades with a core to "
+        f"spare (a second thread reads) and on one core, with {' and '.join(bench.binaries.backends)}."
     )
+    return section
+
+
+def shapes(bench):
+    """Other decimals, orders and headers than a month of BTCUSDT has."""
+    rows, seed = bench.sizes["S"]
+    plain = bench.month("S")
+    archives = {
+        "BTCUSDT": plain,
+        "BTCUSDT, two streams of ids": bench.archives.interleaved("S-interleaved", plain),
+        "BTCUSDT, no header": bench.archives.trades("S-bare", rows, seed, flags=["--no-header"]),
+        "DOGEUSDT": bench.archives.trades("S-doge", rows, seed, "DOGEUSDT"),
+        "ETHUSDT, spot, 8 decimals": bench.archives.trades("S-spot", rows, seed, "ETHUSDT", flags=["--spot"], market="spot"),
+    }
+    section = Section(
+        f"Other shapes, {rows:,} trades", ["", "CPU s", "the unavoidable", "÷ the unavoidable", "rows/s and core", "polars ÷ ours"]
+    )
+    backend = bench.binaries.backends[0]
+    tables = {}
+    for name, archive in archives.items():
+        job = mill(bench, archive, backend, name, market="spot" if "spot" in name else "um")
+        limit = limits(bench, archive, backend)[0]
+        # polars takes seven columns, sorted.
+        rival = [] if "spot" in name or "streams" in name else [peer for peer in peers(bench, archive) if peer.name == "polars"]
+        measured = Measured([job, limit, *rival], bench.rounds)
+        tables[name] = minutes_of(job.output)
+        agree(bench, [(tables[name], peer.output / "minutes.parquet") for peer in rival])
+        cpu = measured.median(name, "cpu")
+        section.rows.append([
+            name, f"{cpu:.3f}", f"{measured.median(limit.name, 'cpu'):.3f}", f"{measured.ratio(name, limit.name):.2f}",
+            f"{archive.rows / cpu / 1e6:.1f} M", f"{measured.ratio('polars', name):.2f}" if rival else "",
+        ])
+    one, two, bare = (tables[name] for name in list(archives)[:3])
+    if bench.has("pyarrow"):
+        agree(bench, [(one, two), (one, bare)])
+    section.notes.append("The fixed part of a run (start, queue, fsync) weighs more here than in a month of 10 million trades.")
     return section
 
 
