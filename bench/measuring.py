@@ -84,9 +84,9 @@ class Measured:
     def median(self, name, what):
         return statistics.median(getattr(cost, what) for cost in self.costs[name])
 
-    def told(self, name, pick):
-        """The median of what others knew."""
-        return statistics.median(pick(cost.told) for cost in self.costs[name])
+    def median_of(self, name, pick):
+        """The median of what is picked from the number of a round and the cost in it."""
+        return statistics.median(pick(number, cost) for number, cost in enumerate(self.costs[name]))
 
     def ratio(self, name, other, what="cpu"):
         """The median of the ratios within each round."""

@@ -25,7 +25,7 @@ ADDED = ["volume", "quote_volume", "trades", "taker_buy_volume", "taker_buy_quot
 def convert(path, out):
     with zipfile.ZipFile(path) as archive:
         text = archive.read(archive.namelist()[0])
-    bars = pl.read_csv(text, has_header=text[:1].isalpha(), schema=COLUMNS).select(
+    bars = pl.read_csv(text, has_header=False, skip_rows=int(text[:1].isalpha()), schema=COLUMNS).select(
         pl.lit(path.parent.parent.name).cast(pl.Categorical).alias("symbol"),
         *(pl.from_epoch(name, "ms").dt.cast_time_unit("us").dt.replace_time_zone("UTC") if name in TIMES else name
           for name in list(COLUMNS)[:-1]),
