@@ -111,12 +111,12 @@ def machine():
         processor = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)[1]
         kib = int(re.search(r"^MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text(), re.M)[1])
         memory = f", {kib / (1 << 20):.0f} GiB"
-    return f"{processor}, {len(os.sched_getaffinity(0))} cores{memory}, {platform.system()} {platform.release()}"
+    return f"{processor}, {os.cpu_count()} cores{memory}, {platform.system()} {platform.release()}"
 
 
-def versions(interpreter):
+def versions(interpreter, modules):
     """Of everything that is measured, by name."""
-    script = "import importlib.metadata as m\nfor n in ['polars', 'duckdb', 'pandas', 'pyarrow', 'chdb', 'numpy']:\n" \
-        " try: print(n, m.version(n))\n except m.PackageNotFoundError: pass"
-    found = [called("rustc", "--version").split(" (")[0], f"Python {called(interpreter, '--version').split()[-1]}"]
-    return found + called(interpreter, "-c", script).splitlines()
+    script = "import importlib.metadata as m, sys; print(*[f'{n} {m.version(n)}' for n in sys.argv[1:]], sep=', ')"
+    commit = called("git", "describe", "--always", "--dirty", cwd=ROOT)
+    rust, own = called("rustc", "--version").split(" (")[0], called(interpreter, "--version")
+    return f"tapemill at {commit}, {rust}, {own}, {called(interpreter, '-c', script, *sorted(modules))}"

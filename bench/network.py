@@ -1,6 +1,7 @@
 """The archive over loopback: a server of limited pace, months of klines in many small tasks, and planning."""
 
 import json
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -45,15 +46,14 @@ def tapemill(bench, backend, name, url, symbols, data, words=(), ask=None, comma
 
 def paced(bench):
     """Whether a server of 100 MB/s of ZIP ever waits for us."""
-    months = [bench.month("M"), bench.month("M", seed=4, month="2023-11", name="M2"),
-              bench.month("L", month="2023-10", name="L3")]
-    root = bench.archives.together("three-months", months)
+    months = [bench.month("L"), bench.month("M", seed=4, month="2023-11", name="M2")]
+    root = bench.archives.together("two-sizes", months)
     size = sum(archive.size() for archive in months)
     section = Section(f"A server of {PACE / 1e6:.0f} MB/s, {size / 1e6:.0f} MB of ZIP, two workers",
                       ["", "MB/s, first to last byte", "MB/s, whole command", "CPU s", "wall s", "peak MiB"])
     with mirror(root, "--bytes-per-second", PACE) as (url, told):
         urls = [f"{url}/{archive.path.relative_to(archive.root)}" for archive in months]
-        contenders = [Contender("curl, to nothing", ("curl", "-sS", *urls), ask=told)]
+        contenders = [Contender("curl, to nothing", ("curl", "-sS", *urls), ask=told)] if shutil.which("curl") else []
         for backend in bench.binaries.backends:
             name = f"tapemill, {backend}"
             contenders.append(tapemill(bench, backend, name, url, "BTCUSDT", "aggTrades", ["--workers", 2], told))
@@ -67,6 +67,9 @@ def paced(bench):
         if contender.ask and contender.output:
             text = f"share of {PACE / 1e6:.0f} MB/s, {name.removeprefix('tapemill, ')}"
             section.goals.append(Goal(text, rate / PACE, 0.95, None, True))
+    text, each = requests(measured.costs[contenders[-1].name][-1].told, len(months))
+    bench.requests("aggTrades", each)
+    section.notes.append(text)
     section.notes.append(
         "The server counts from the first request for a ZIP to the last byte of one; the whole command also starts, plans, and "
         "writes the last month. It may catch up at most 50 ms of what it did not send."
@@ -117,9 +120,9 @@ def klines(bench):
             contender.name, lambda at, cost: min(json.loads(measured.costs[rival.name][at].out)["wall"] for rival in polars) / cost.wall
         )
         section.notes.append(f"Without Python's start and imports: {without:.2f} × the faster polars, {backend}.")
-    told_last = measured.costs[ours[0].name][-1].told
-    section.notes.append(requests(told_last, tasks))
-    bench.plan_with("klines:1m, a month", ours[0].output, measured.median(ours[0].name, "cpu") / tasks, tasks)
+    text, each = requests(measured.costs[ours[0].name][-1].told, tasks)
+    section.notes.append(text)
+    bench.plan_with("klines:1m", "klines:1m", archives, ours[0].output, measured.median(ours[0].name, "cpu"), each)
     return section
 
 
@@ -132,12 +135,13 @@ def klines_pairs(ours, theirs, archives):
 
 
 def requests(told, tasks):
-    """What the mirror was asked for so many tasks."""
+    """What the mirror was asked for so many tasks, in words and for each."""
     asked = [told[what] for what in ("archives", "sidecars", "listings", "others")]
+    each = sum(asked) / tasks
     return (
         f"Requests: {asked[0]} for archives, {asked[1]} for checksums, {asked[2]} for listings, over {told['connections']} "
-        f"connections: {sum(asked) / tasks:.2f} a month."
-    )
+        f"connections: {each:.2f} a month."
+    ), each
 
 
 def planning(bench):

@@ -1,6 +1,26 @@
 """What is printed and written: tables, and required figures beside what was measured."""
 
 from dataclasses import dataclass, field
+from datetime import date
+
+INTRODUCTION = """# Performance
+
+Made by `bench/run`, which measures everything anew and writes this page. [bench/README.md](../bench/README.md) says what is
+measured and how. Every contender runs once a round, in turns; figures are medians, and a ratio is the median of the ratios
+within each round. CPU is user + system time of the whole process, peak memory what the kernel counted.
+"""
+
+COMMANDS = """## Commands
+
+```sh
+tapemill run -q --workers 1 --source MIRROR --output OUT --symbols BTCUSDT --data aggTrades   # the whole job
+tapemill-limit ARCHIVE.zip                     # the unavoidable: inflate, CRC-32, SHA-256, with the same libraries
+tapemill-limit ARCHIVE.zip inflate             # bare inflate
+unzip -p ARCHIVE.zip
+python peer_NAME.py ARCHIVE.zip OUT.parquet    # polars, duckdb, pandas, pyarrow, chdb, freqtrade
+python klines_polars.py ROOT OUT [2]
+```
+"""
 
 
 @dataclass(frozen=True)
@@ -49,3 +69,21 @@ def table(head, rows):
     lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in cells]
     lines.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
     return "\n".join(lines)
+
+
+def page(machine, versions, rounds, sections):
+    """The text of docs/performance.md."""
+    made = f"{date.today()}, {rounds} rounds (of the largest months, half of them). {machine}. {versions}."
+    return "\n".join([INTRODUCTION, made + "\n", *(section.text() for section in sections), COMMANDS])
+
+
+def planned_with(figures):
+    """What people plan with, from what was measured."""
+    section = Section("What to plan with", ["", "MB of ZIP", "MB of Parquet a symbol-year", "months a minute and core", "requests a month"])
+    for figure in figures.values():
+        tables = ", ".join(f"{name} {size * 12 / 1e6:.1f}" for name, size in figure["tables"].items())
+        section.rows.append([
+            figure["what"], f"{figure['archive'] / 1e6:.1f}", tables, f"{60 / figure['cpu']:.0f}",
+            f"{figure['requests']:.1f}" if "requests" in figure else "",
+        ])
+    return section
