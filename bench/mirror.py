@@ -33,14 +33,15 @@ class Pace:
     def __init__(self, bytes_per_second):
         self.rate = bytes_per_second
         self.lock = threading.Lock()
-        self.next = 0.0
+        self.next = None
 
     def wait(self, size):
         if not self.rate:
             return
         with self.lock:
             now = time.monotonic()
-            self.next = max(self.next, now - CATCH_UP_SECONDS) + size / self.rate
+            begin = now if self.next is None else max(self.next, now - CATCH_UP_SECONDS)
+            self.next = begin + size / self.rate
             pause = self.next - now
         if pause > 0:
             time.sleep(pause)
