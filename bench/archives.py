@@ -36,7 +36,7 @@ class Archives:
         self.folder = Path(folder or Path(tempfile.gettempdir()) / "tapemill-bench") / f"archives-{EDITION}"
 
     def trades(self, name, rows, seed, symbol="BTCUSDT", month="2023-12", flags=(), market="um"):
-        """A month of aggTrades in the mirror `name`: by the shared generator where it lies beside and knows the flags."""
+        """A month of aggTrades in the mirror `name`; by the shared generator where it is there and knows the flags."""
         own = not SHARED_PEERS.exists() or set(flags) - {"--no-header"}
         generator = OWN_GENERATOR if own else SHARED_PEERS / "generate_aggtrades.py"
         words = ["--rows", rows, "--seed", seed, "--symbol", symbol, "--month", month, *flags]

@@ -64,11 +64,26 @@ def build():
     return folder
 
 
-def python(requirements="requirements.txt", wants="numpy, polars, duckdb, pandas, pyarrow, chdb", named="BENCH_PYTHON"):
+def python():
+    """A Python with the peers."""
+    return made("BENCH_PYTHON", ".venv", "requirements.txt", "numpy, polars, duckdb, pandas, pyarrow, chdb")
+
+
+def freqtrade():
+    """A Python with freqtrade, in an environment of its own since it pins what others need newer; None without."""
+    wants = "freqtrade.exchange.binance_public_data"
+    try:
+        return made("BENCH_FREQTRADE_PYTHON", ".venv-freqtrade", "requirements-freqtrade.txt", wants)
+    except subprocess.CalledProcessError:
+        say("freqtrade: not installed, pip could not; the rest goes on without")
+        return None
+
+
+def made(named, folder, requirements, wants):
     """The Python that a variable names, else an environment beside this file, made when it is not there."""
     if os.environ.get(named):
         return Path(os.environ[named])
-    place = BENCH / (".venv" if requirements == "requirements.txt" else f".venv-{Path(requirements).stem.removeprefix('requirements-')}")
+    place = BENCH / folder
     found = place / "bin" / "python"
     if not found.exists() or subprocess.run([found, "-c", f"import {wants}"], capture_output=True).returncode != 0:
         say(f"installing Python packages into {place.relative_to(ROOT)}")
@@ -76,15 +91,6 @@ def python(requirements="requirements.txt", wants="numpy, polars, duckdb, pandas
         pip = [found, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
         subprocess.run([*pip, "-r", BENCH / requirements], check=True)
     return found
-
-
-def freqtrade():
-    """A Python with freqtrade, in an environment of its own since it pins what others need newer; None without."""
-    try:
-        return python("requirements-freqtrade.txt", "freqtrade.exchange.binance_public_data", "BENCH_FREQTRADE_PYTHON")
-    except subprocess.CalledProcessError:
-        say("freqtrade: not installed, pip could not; the rest goes on without")
-        return None
 
 
 def installed(interpreter, modules):

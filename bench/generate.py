@@ -122,7 +122,8 @@ def klines(rng, interval, symbol, period):
     high = np.maximum(before, after) + rng.geometric(0.1, count)
     low = np.maximum(np.minimum(before, after) - rng.geometric(0.1, count), 1)
     trades_ = np.maximum(np.rint(rng.lognormal(5, 1, count)), 1).astype(np.int64)
-    volume = np.maximum(np.rint(trades_ * median * 10**quantity_places * rng.lognormal(1, 0.5, count)), 1).astype(np.int64)
+    traded = trades_ * median * 10**quantity_places * rng.lognormal(1, 0.5, count)
+    volume = np.maximum(np.rint(traded), 1).astype(np.int64)
     bought = (volume * rng.beta(8, 8, count)).astype(np.int64)
     quote_places = price_places + quantity_places
     middle = (high + low) // 2

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A mirror on loopback that costs next to no CPU: files by sendfile, the bucket's listing, at most so many bytes a second.
+"""A mirror on loopback that costs next to no CPU: files by sendfile, the bucket's listing, a limited pace.
 
     mirror.py ROOT [--bytes-per-second N]
     mirror.py --symbols 500 --months 84         # a listing of archives that are not there: for planning
@@ -146,7 +146,8 @@ def serve(connection, served, pace, told):
             head, _, pending = pending.partition(b"\r\n\r\n")
             first, *lines = head.decode("latin-1").split("\r\n")
             method, target, _ = first.split(" ")
-            headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+            pairs = (line.partition(":") for line in lines)
+            headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
             answer(connection, method, urlsplit(target), headers, served, pace, told)
 
 

@@ -82,8 +82,8 @@ def paced(bench):
     bench.requests("aggTrades", each)
     section.notes.append(text)
     section.notes.append(
-        "The server counts from the first request for a ZIP to the last byte of one; the whole command also starts, plans, and "
-        "writes the last month. It may catch up at most 50 ms of what it did not send."
+        "The server counts from the first request for a ZIP to the last byte of one; the whole command also starts, "
+        "plans, and writes the last month. It may catch up at most 50 ms of what it did not send."
     )
     return section
 
@@ -113,21 +113,22 @@ def klines(bench):
     trades.same_files([contender.output for contender in [*ours, folder]])
     trades.agree(bench, [pair for rival in polars for pair in klines_pairs(ours[0].output, rival.output, archives)])
 
-    section = Section(f"{tasks} months of 1m klines ({sum(a.size() for a in archives) / 1e6:.0f} MB of ZIP)",
-                      ["", "CPU s", "wall s", "peak MiB", "months/s", "ms of CPU a month", "without imports: CPU s", "wall s"])
+    head = ["", "CPU s", "wall s", "peak MiB", "months/s", "ms of CPU a month", "without imports: CPU s", "wall s"]
+    size = sum(archive.size() for archive in archives)
+    section = Section(f"{tasks} months of 1m klines ({size / 1e6:.0f} MB of ZIP)", head)
     for contender in [*ours, folder, *polars]:
         cpu, wall, peak = (measured.median(contender.name, what) for what in ("cpu", "wall", "peak_mib"))
         bare = json.loads(measured.costs[contender.name][-1].out) if contender in polars else None
-        section.rows.append([
-            contender.name, f"{cpu:.3f}", f"{wall:.3f}", f"{peak:.0f}", f"{tasks / wall:.0f}", f"{cpu / tasks * 1e3:.1f}",
-            *([f"{bare['cpu']:.3f}", f"{bare['wall']:.3f}"] if bare else ["", ""]),
-        ])
+        cells = [f"{cpu:.3f}", f"{wall:.3f}", f"{peak:.0f}", f"{tasks / wall:.0f}", f"{cpu / tasks * 1e3:.1f}"]
+        without = [f"{bare['cpu']:.3f}", f"{bare['wall']:.3f}"] if bare else ["", ""]
+        section.rows.append([contender.name, *cells, *without])
     for contender in ours if polars else []:
         backend = contender.name.removeprefix("tapemill, ")
         gain = min(measured.ratio(rival.name, contender.name, "wall") for rival in polars)
         section.goals.append(Goal(f"throughput ÷ the faster polars, {backend}", gain, 2, 3, True, " ×"))
         bare_walls = [[json.loads(cost.out)["wall"] for cost in measured.costs[rival.name]] for rival in polars]
-        without = measured.median_of(contender.name, lambda at, cost: min(walls[at] for walls in bare_walls) / cost.wall)
+        fastest = [min(walls) for walls in zip(*bare_walls)]
+        without = measured.median_of(contender.name, lambda number, cost: fastest[number] / cost.wall)
         section.notes.append(f"Without Python's start and imports: {without:.2f} × the faster polars, {backend}.")
     text, each = requests(measured.costs[ours[0].name][-1].told, tasks)
     section.notes.append(text)
@@ -149,8 +150,8 @@ def requests(told, tasks):
     asked = [told[what] for what in ("archives", "sidecars", "listings", "others")]
     each = sum(asked) / tasks
     return (
-        f"Requests: {asked[0]} for archives, {asked[1]} for checksums, {asked[2]} for listings, over {told['connections']} "
-        f"connections: {each:.2f} a month."
+        f"Requests: {asked[0]} for archives, {asked[1]} for checksums, {asked[2]} for listings, over "
+        f"{told['connections']} connections: {each:.2f} a month."
     ), each
 
 

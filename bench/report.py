@@ -5,9 +5,9 @@ from datetime import date
 
 INTRODUCTION = """# Performance
 
-Made by `bench/run`, which measures everything anew and writes this page. [bench/README.md](../bench/README.md) says what is
-measured and how. Every contender runs once a round, in turns; figures are medians, and a ratio is the median of the ratios
-within each round. CPU is user + system time of the whole process, peak memory what the kernel counted.
+Made by `bench/run`, which measures everything anew and writes this page; [bench/README.md](../bench/README.md) says
+how. Every contender runs once a round, in turns; figures are medians, and a ratio is the median of the ratios within
+each round. CPU is user + system time of the whole process, peak memory what the kernel counted.
 """
 
 COMMANDS = """## Commands
@@ -73,13 +73,14 @@ def table(head, rows):
 
 def page(machine, versions, rounds, sections):
     """The text of docs/performance.md."""
-    made = f"{date.today()}, {rounds} rounds (of the largest months, half of them). {machine}. {versions}."
+    made = f"{date.today()}, {rounds} rounds (half as many where one takes minutes). {machine}. {versions}."
     return "\n".join([INTRODUCTION, made + "\n", *(section.text() for section in sections), COMMANDS])
 
 
 def planned_with(figures):
     """What people plan with, from what was measured."""
-    section = Section("What to plan with", ["", "MB of ZIP", "MB of Parquet a symbol-year", "months a minute and core", "requests a month"])
+    head = ["", "MB of ZIP", "MB of Parquet a symbol-year", "months a minute and core", "requests a month"]
+    section = Section("What to plan with", head)
     for figure in figures.values():
         tables = ", ".join(f"{name} {size * 12 / 1e6:.1f}" for name, size in figure["tables"].items())
         section.rows.append([

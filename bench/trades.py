@@ -176,8 +176,8 @@ def cores(bench):
     Measured(spread, 1)
     files = same_files([contender.output for contender in spread])
     section.notes.append(
-        f"Same bytes: the files of two tasks in turn and at once; the {files} files of {huge.rows:,} trades with a core to "
-        f"spare (a second thread reads) and on one core, with {' and '.join(bench.binaries.backends)}."
+        f"Same bytes: the files of two tasks in turn and at once; the {files} files of {huge.rows:,} trades with a core "
+        f"to spare (a second thread reads) and on one core, with {' and '.join(bench.binaries.backends)}."
     )
     return section
 
