@@ -109,7 +109,7 @@ fn a_worker_counts_what_it_did_and_passes_the_linter() {
         let value = worker.metric(series);
         assert!(value >= at_least, "{series} is {value}");
     }
-    for stage in ["fetch", "inflate", "parse", "write"] {
+    for stage in ["fetch", "hash", "inflate", "parse", "write", "publish"] {
         let series = format!("tapemill_stage_seconds_total{{stage=\"{stage}\"}}");
         assert!(worker.metric(&series) > 0.0, "{series}");
     }

@@ -8,7 +8,7 @@ use tapemill_market::ArchiveName;
 use tapemill_queue::{
     Claim, Completion, Failure, Lease, Outcome, Queue, QueueError, Retry, TaskState,
 };
-use tapemill_runtime::{Outage, Outages};
+use tapemill_runtime::{Outage, Outages, Stage};
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{AttemptError, Prepared, Workshop};
@@ -110,8 +110,12 @@ impl Task<'_> {
         let (origin, verdict) = (prepared.origin.clone(), prepared.verdict);
         let (output, name) = (self.workshop.output.clone(), name.clone());
         let spec = self.claim.spec.clone();
-        let published =
-            tokio::task::spawn_blocking(move || show(prepared, &output, &name, &spec)).await;
+        let stages = self.workshop.stages.clone();
+        let published = tokio::task::spawn_blocking(move || {
+            let _publishing = stages.time(Stage::Publish);
+            show(prepared, &output, &name, &spec)
+        })
+        .await;
         let files = match published {
             Ok(Ok(files)) => files,
             Ok(Err(error)) if error.is_disk() || error.is_outage() => {

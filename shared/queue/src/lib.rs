@@ -46,7 +46,7 @@ pub use error::{BoxError, QueueError};
 pub use lease::{
     Claim, ClaimRequest, Claimed, Completion, Expired, Failure, Lease, Outcome, Reaped, Retry, Wait,
 };
-pub use metered::Meter;
+pub use metered::{Calls, Meter};
 pub use open::{open, open_existing, queues, shown};
 pub use queue::Queue;
 pub use reaper::reap_all;
