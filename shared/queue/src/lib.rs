@@ -44,7 +44,8 @@ mod worker;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{BoxError, QueueError};
 pub use lease::{
-    Claim, ClaimRequest, Claimed, Completion, Expired, Failure, Lease, Outcome, Reaped, Retry, Wait,
+    Claim, ClaimRequest, Claimed, CompletedAndClaimed, Completion, Expired, Failure, Lease,
+    Outcome, Reaped, Retry, Wait,
 };
 pub use metered::{Calls, Meter};
 pub use open::{open, open_existing, queues, shown};

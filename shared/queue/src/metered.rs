@@ -8,19 +8,20 @@ use async_trait::async_trait;
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
 use crate::{
-    ClaimRequest, Claimed, Completion, Enqueued, Failure, HeartbeatReply, HeartbeatRequest, Lease,
-    LostReason, NewTask, Page, Queue, QueueError, Reaped, Stats, TaskFilter, TaskId, TaskRecord,
-    TaskState, WorkerRecord,
+    ClaimRequest, Claimed, CompletedAndClaimed, Completion, Enqueued, Failure, HeartbeatReply,
+    HeartbeatRequest, Lease, LostReason, NewTask, Page, Queue, QueueError, Reaped, Stats,
+    TaskFilter, TaskId, TaskRecord, TaskState, WorkerRecord,
 };
 
 /// Every call, as its label says it.
-const OPS: [&str; 22] = [
+const OPS: [&str; 23] = [
     "enqueue",
     "retry",
     "claim",
     "heartbeat",
     "confirm",
     "complete",
+    "complete_and_claim",
     "fail",
     "release",
     "reap",
@@ -40,10 +41,24 @@ const OPS: [&str; 22] = [
 ];
 
 /// The calls that name a lease.
-const FENCED: [&str; 5] = ["heartbeat", "confirm", "complete", "fail", "release"];
+const FENCED: [&str; 6] = [
+    "heartbeat",
+    "confirm",
+    "complete",
+    "complete_and_claim",
+    "fail",
+    "release",
+];
 
 /// The calls that a task waits for, from its claim to its end.
-const OF_TASKS: [&str; 5] = ["claim", "confirm", "complete", "fail", "release"];
+const OF_TASKS: [&str; 6] = [
+    "claim",
+    "confirm",
+    "complete",
+    "complete_and_claim",
+    "fail",
+    "release",
+];
 
 /// The calls that nobody waits for: they are made beside the work, once in a while.
 const OF_THE_PROCESS: [&str; 4] = ["heartbeat", "reap", "brake", "brake_left"];
@@ -261,6 +276,18 @@ impl Queue for MeteredQueue {
 
     async fn complete(&self, lease: &Lease, completion: &Completion) -> Result<(), QueueError> {
         measured!(self.complete(lease, completion))
+    }
+
+    async fn complete_and_claim(
+        &self,
+        lease: &Lease,
+        completion: &Completion,
+        request: &ClaimRequest<'_>,
+    ) -> Result<CompletedAndClaimed, QueueError> {
+        let answer = measured!(self.complete_and_claim(lease, completion, request))?;
+        let stale = self.meter.stale.with_label_values(&["complete_and_claim"]);
+        stale.inc_by(u64::from(!answer.accepted));
+        Ok(answer)
     }
 
     async fn fail(&self, lease: &Lease, failure: &Failure) -> Result<TaskState, QueueError> {
