@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tapemill_standin::server::{Fault, Faults, When};
-use tapemill_tests::Lab;
+use tapemill_tests::{Lab, Redis};
 use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tapemill-under-test");
@@ -99,4 +99,56 @@ fn without_the_flag_nothing_is_told() {
 
     assert!(run.json_lines()[0].get("profile").is_none());
     assert!(!run.stderr.contains("bounded by"), "{}", run.stderr);
+}
+
+/// 200 tasks of a few rows each, from a folder into memory, four at once; the profile of that.
+fn tiny_tasks(queue: Option<&str>) -> serde_json::Value {
+    let lab = Lab::new(BINARY);
+    for number in 0..200 {
+        let (month, day) = (number / 25 + 1, number % 25 + 1);
+        lab.mirror
+            .trades("BTCUSDT", &format!("2024-{month:02}-{day:02}"), 20);
+    }
+    let memory = memory();
+    let words = [
+        "run",
+        "--workers",
+        "4",
+        "--symbols",
+        "all",
+        "--profile",
+        "--json",
+    ];
+    let mut command = lab
+        .command_at(&words, &memory.path().join("out"))
+        .args([Path::new("--source"), lab.mirror.root()]);
+    if let Some(queue) = queue {
+        command = command.args(["--queue", queue]);
+    }
+
+    let run = command.run().expect(0);
+
+    let told = run.json_lines().remove(0);
+    assert_eq!(told["done"], 200, "{told}");
+    told["profile"].clone()
+}
+
+/// A call to confirm its lease, and one that completes it and claims the next. What the four places claim in the
+/// beginning and ask for in the end is the rest.
+#[track_caller]
+fn assert_two_calls_a_task(profile: &serde_json::Value) {
+    let calls = profile["queue_calls_per_task"].as_f64().expect("a number");
+    assert!((1.9..=2.1).contains(&calls), "{profile}");
+}
+
+#[test]
+fn a_task_costs_two_calls_to_an_sqlite_queue() {
+    assert_two_calls_a_task(&tiny_tasks(None));
+}
+
+#[test]
+fn a_task_costs_two_calls_to_a_redis_queue() {
+    let redis = Redis::start();
+
+    assert_two_calls_a_task(&tiny_tasks(Some(&redis.url())));
 }
