@@ -102,7 +102,7 @@ fn a_worker_counts_what_it_did_and_passes_the_linter() {
         ),
         ("tapemill_heartbeat_delay_seconds_count", 1.0),
         (
-            "tapemill_store_call_duration_seconds_count{op=\"complete\"}",
+            "tapemill_store_call_duration_seconds_count{op=\"complete_and_claim\"}",
             4.0,
         ),
     ] {
