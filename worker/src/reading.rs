@@ -1,12 +1,14 @@
 //! One reading of an archive: transfer on the network side, inflate on a thread of its own, hash and rows beside it or
 //! behind it (see `milling`).
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tapemill_archive::{ArchiveError, Event, Sha256Digest, Transfer, Validator};
 use tapemill_lake::{LakeError, Part};
 use tapemill_runtime::{Stage, Stages};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::Corrupt;
@@ -56,27 +58,82 @@ pub(crate) struct Keep {
 
 /// Reads the whole transfer.
 pub(crate) async fn read(
-    mut transfer: Transfer,
+    transfer: Transfer,
     start: Start,
     keep: Option<Keep>,
 ) -> Result<Read, ReadError> {
-    let (progress, stages) = (start.progress.clone(), start.stages.clone());
-    let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
     let held = keep.as_ref().map_or(0, |keep| keep.held);
     let (part, on_version) = match keep {
         Some(keep) => (Some(keep.part), Some(keep.on_version)),
         None => (None, None),
     };
-    let thread = tokio::task::spawn_blocking(move || Reader::new(start, part, held)?.run(receiver));
-    let fed = feed(
-        &mut transfer,
-        sender,
+    let pieces = Pieces {
+        transfer,
         held,
-        on_version.as_deref(),
-        &progress,
-        &stages,
-    )
-    .await;
+        on_version,
+        progress: start.progress.clone(),
+        stages: start.stages.clone(),
+    };
+    let read = if pieces.transfer.is_local() {
+        read_here(pieces, start, part, held).await?
+    } else {
+        read_ahead(pieces, start, part, held).await?
+    };
+    read.ok_or_else(|| ReadError::Thread("it ended before the archive did".to_owned()))
+}
+
+/// From a disk: one thread asks for the pieces and reads them.
+async fn read_here(
+    mut pieces: Pieces,
+    start: Start,
+    part: Option<Part>,
+    held: u64,
+) -> Result<Option<Read>, ReadError> {
+    let runtime = Handle::current();
+    let wanted = Arc::new(());
+    let is_wanted = Arc::downgrade(&wanted);
+    let thread = tokio::task::spawn_blocking(move || {
+        Reader::new(start, part, held)?.run(|waiting| {
+            // Nobody waits for what is read any more.
+            if is_wanted.strong_count() > 0 {
+                waiting.push(runtime.block_on(pieces.next())?);
+            }
+            Ok(())
+        })
+    });
+    let read = thread
+        .await
+        .map_err(|error| ReadError::Thread(error.to_string()))?;
+    drop(wanted);
+    read
+}
+
+/// From a network: the next pieces come while a thread reads those before.
+async fn read_ahead(
+    mut pieces: Pieces,
+    start: Start,
+    part: Option<Part>,
+    held: u64,
+) -> Result<Option<Read>, ReadError> {
+    let (sender, mut receiver) = mpsc::channel(CHUNKS_AHEAD);
+    let thread = tokio::task::spawn_blocking(move || {
+        Reader::new(start, part, held)?.run(|waiting| {
+            // All that is there at once: the other side is woken once for many pieces.
+            receiver.blocking_recv_many(waiting, CHUNKS_AHEAD);
+            Ok(())
+        })
+    });
+    let fed = async {
+        loop {
+            let piece = pieces.next().await?;
+            let ends = matches!(piece, Piece::End);
+            if sender.send(piece).await.is_err() || ends {
+                return Ok(());
+            }
+        }
+    };
+    let fed = fed.await;
+    drop(sender);
     let read = thread
         .await
         .map_err(|error| ReadError::Thread(error.to_string()))?;
@@ -84,52 +141,48 @@ pub(crate) async fn read(
         // The thread ends early only for an error of its own, and that is the cause.
         (_, Err(error)) => Err(error),
         (Err(error), _) => Err(error),
-        (Ok(()), Ok(Some(read))) => Ok(read),
-        (Ok(()), Ok(None)) => Err(ReadError::Thread(
-            "it ended before the archive did".to_owned(),
-        )),
+        (Ok(()), Ok(read)) => Ok(read),
     }
 }
 
 type OnVersion = dyn Fn(Option<&Validator>) -> Result<(), LakeError> + Send + Sync;
 
-async fn feed(
-    transfer: &mut Transfer,
-    sender: mpsc::Sender<Piece>,
-    mut held: u64,
-    on_version: Option<&OnVersion>,
-    progress: &TaskProgress,
-    stages: &Stages,
-) -> Result<(), ReadError> {
-    loop {
-        let started = Instant::now();
-        let event = transfer.next().await?;
-        stages.add(Stage::Fetch, started.elapsed());
-        let piece = match event {
-            Event::Begin {
-                offset,
-                total,
-                validator,
-            } => {
-                if let Some(total) = total {
-                    progress.set_total(total);
+/// A transfer as the pieces that a reader takes.
+struct Pieces {
+    transfer: Transfer,
+    held: u64,
+    on_version: Option<Box<OnVersion>>,
+    progress: Arc<TaskProgress>,
+    stages: Arc<Stages>,
+}
+
+impl Pieces {
+    async fn next(&mut self) -> Result<Piece, ReadError> {
+        loop {
+            let started = Instant::now();
+            let event = self.transfer.next().await?;
+            self.stages.add(Stage::Fetch, started.elapsed());
+            match event {
+                Event::Begin {
+                    offset,
+                    total,
+                    validator,
+                } => {
+                    if let Some(total) = total {
+                        self.progress.set_total(total);
+                    }
+                    if let Some(on_version) = &self.on_version {
+                        on_version(validator.as_ref())?;
+                    }
+                    let goes_on = offset > 0 && offset == self.held;
+                    self.held = 0;
+                    if !goes_on {
+                        return Ok(Piece::Restart);
+                    }
                 }
-                if let Some(on_version) = on_version {
-                    on_version(validator.as_ref())?;
-                }
-                let goes_on = offset > 0 && offset == held;
-                held = 0;
-                if goes_on {
-                    continue;
-                }
-                Piece::Restart
+                Event::Chunk(bytes) => return Ok(Piece::Bytes(bytes)),
+                Event::End { .. } => return Ok(Piece::End),
             }
-            Event::Chunk(bytes) => Piece::Bytes(bytes),
-            Event::End { .. } => Piece::End,
-        };
-        let ends = matches!(piece, Piece::End);
-        if sender.send(piece).await.is_err() || ends {
-            return Ok(());
         }
     }
 }
@@ -158,9 +211,12 @@ impl Reader {
         })
     }
 
-    /// `None` when the other side went away before the end.
-    fn run(mut self, pieces: mpsc::Receiver<Piece>) -> Result<Option<Read>, ReadError> {
-        match self.work(pieces) {
+    /// `None` when no more pieces come before the end.
+    fn run(
+        mut self,
+        more: impl FnMut(&mut Vec<Piece>) -> Result<(), ReadError>,
+    ) -> Result<Option<Read>, ReadError> {
+        match self.work(more) {
             Ok(true) => self.finish().map(Some),
             Ok(false) => Ok(None),
             Err(error) => Err(self.milling.why(error)),
@@ -168,11 +224,17 @@ impl Reader {
     }
 
     /// Whether the archive came to its end.
-    fn work(&mut self, mut pieces: mpsc::Receiver<Piece>) -> Result<bool, ReadError> {
+    fn work(
+        &mut self,
+        mut more: impl FnMut(&mut Vec<Piece>) -> Result<(), ReadError>,
+    ) -> Result<bool, ReadError> {
         let mut waiting = Vec::with_capacity(CHUNKS_AHEAD);
         let mut begun = false;
-        // All that is there at once: the other side is woken once for many chunks.
-        while pieces.blocking_recv_many(&mut waiting, CHUNKS_AHEAD) > 0 {
+        loop {
+            more(&mut waiting)?;
+            if waiting.is_empty() {
+                return Ok(false);
+            }
             for piece in waiting.drain(..) {
                 if !begun && self.held > 0 && !matches!(piece, Piece::Restart) {
                     self.read_held()?;
@@ -192,7 +254,6 @@ impl Reader {
                 }
             }
         }
-        Ok(false)
     }
 
     /// The bytes that a part of an earlier process already holds.

@@ -10,13 +10,14 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use tokio::{
     fs::File,
     io::{AsyncReadExt, AsyncSeekExt},
+    runtime::{Handle, RuntimeFlavor},
     sync::Mutex,
-    task::spawn_blocking,
+    task::{block_in_place, spawn_blocking},
     time::Instant,
 };
 
@@ -30,9 +31,6 @@ use crate::{
 
 /// The largest chunk of a body.
 const CHUNK: usize = 128 << 10;
-
-/// Chunks read at a time.
-const CHUNKS: usize = 8;
 
 /// How long a walk's result is used at least; for slow trees twenty times what the walk took.
 const FRESH: Duration = Duration::from_secs(60);
@@ -214,48 +212,41 @@ impl Source for DirSource {
         &self.counters
     }
 
+    fn is_local(&self) -> bool {
+        true
+    }
+
     fn place(&self) -> String {
         self.root.display().to_string()
     }
 }
 
-/// The file from where it is, a few chunks at a time: each call to another thread costs two switches.
+/// The file from where it is, chunk by chunk.
 ///
-/// They are read straight into the chunks; tokio's own file reads into a buffer of its own first.
+/// They are read straight into the chunks; tokio's own file reads into a buffer of its own first. And on the thread that
+/// asks, where the runtime allows it: a call to another thread costs two switches, and the bytes arrive in another
+/// core's cache.
 fn body(file: fs::File, path: PathBuf, counters: Arc<HttpCounters>) -> Body {
     let pool = Arc::new(ChunkPool::new(CHUNK));
     stream::try_unfold((file, path), move |(file, path)| {
         let (counters, pool) = (counters.clone(), pool.clone());
         async move {
-            let read = spawn_blocking(move || (read_chunks(&file, &pool), file));
-            match read.await.map_err(io::Error::other) {
-                Ok((Ok(chunks), _)) if chunks.is_empty() => Ok(None),
-                Ok((Ok(chunks), file)) => {
-                    chunks
-                        .iter()
-                        .for_each(|chunk| counters.received(chunk.len()));
-                    let chunks = stream::iter(chunks.into_iter().map(Ok));
-                    Ok(Some((chunks, (file, path))))
+            let read = move || (ChunkPool::fill(&pool, &mut &file), file);
+            let read = match Handle::current().runtime_flavor() {
+                RuntimeFlavor::MultiThread => Ok(block_in_place(read)),
+                _ => spawn_blocking(read).await.map_err(io::Error::other),
+            };
+            match read {
+                Ok((Ok(chunk), _)) if chunk.is_empty() => Ok(None),
+                Ok((Ok(chunk), file)) => {
+                    counters.received(chunk.len());
+                    Ok(Some((chunk, (file, path))))
                 }
                 Ok((Err(error), _)) | Err(error) => Err(ArchiveError::io(path, error)),
             }
         }
     })
-    .try_flatten()
     .boxed()
-}
-
-/// The next chunks; none at the end.
-fn read_chunks(mut file: &fs::File, pool: &Arc<ChunkPool>) -> io::Result<Vec<Bytes>> {
-    let mut chunks = Vec::with_capacity(CHUNKS);
-    while chunks.len() < CHUNKS {
-        let chunk = ChunkPool::fill(pool, &mut file)?;
-        if chunk.is_empty() {
-            break;
-        }
-        chunks.push(chunk);
-    }
-    Ok(chunks)
 }
 
 fn object(key: String, found: Found) -> Object {

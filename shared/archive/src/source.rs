@@ -191,6 +191,11 @@ pub trait Source: Send + Sync {
     /// What was asked and answered so far.
     fn counters(&self) -> &Arc<HttpCounters>;
 
+    /// Whether the bytes come from a disk: they are best read by the thread that needs them.
+    fn is_local(&self) -> bool {
+        false
+    }
+
     /// The place, for messages: without user name, password and query.
     fn place(&self) -> String;
 }

@@ -106,6 +106,11 @@ impl Transfer {
         }
     }
 
+    /// Whether the bytes come from a disk.
+    pub fn is_local(&self) -> bool {
+        self.source.is_local()
+    }
+
     /// The next event. After `End` it is `End` again.
     ///
     /// # Errors

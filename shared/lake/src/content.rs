@@ -203,10 +203,16 @@ fn push_numbers<T: ArrowPrimitiveType>(
     bytes: impl Fn(T::Native) -> [u8; 8],
 ) {
     let column = column.as_primitive::<T>();
-    rows.reserve(9 * column.len());
     if column.null_count() == 0 {
-        for value in column.values() {
-            push_number(rows, Some(bytes(*value)));
+        let before = rows.len();
+        rows.resize(before + 9 * column.len(), 1);
+        for (row, value) in rows[before..]
+            .as_chunks_mut::<9>()
+            .0
+            .iter_mut()
+            .zip(column.values())
+        {
+            row[1..].copy_from_slice(&bytes(*value));
         }
     } else {
         for value in column {

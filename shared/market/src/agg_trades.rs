@@ -11,9 +11,12 @@ use crate::ids::{IdSet, TooScattered};
 use crate::lines::{Lines, ReadRow};
 use crate::minute::{Minute, MinuteTable, Thresholds};
 use crate::quality::Quality;
-#[cfg(target_arch = "x86_64")]
-use crate::shape::{self, Block, Shape, ShapedRow};
 use crate::{Market, Period, RowError, Symbol};
+#[cfg(target_arch = "x86_64")]
+use crate::{
+    block::{BLOCK, Block, Edge, Scratch},
+    shape::{self, Shape, ShapedRow},
+};
 
 /// Repeated ids whose first rows are remembered, to tell a repetition from a contradiction: about 64 MB.
 const MOST_REPEATS: u64 = 1 << 21;
@@ -43,7 +46,13 @@ struct Rows {
     /// For numbers in the table's scales.
     #[cfg(target_arch = "x86_64")]
     shape: Option<Shape>,
+    #[cfg(target_arch = "x86_64")]
+    scratch: Option<Box<Scratch>>,
 }
+
+/// Fewer rows of a minute are added one by one.
+#[cfg(target_arch = "x86_64")]
+const FEWEST: usize = 4;
 
 /// How far rows of one shape were read, and why no further.
 #[cfg(target_arch = "x86_64")]
@@ -112,6 +121,8 @@ impl AggTradesMill {
                 before: RowBefore::default(),
                 #[cfg(target_arch = "x86_64")]
                 shape: None,
+                #[cfg(target_arch = "x86_64")]
+                scratch: None,
             },
         }
     }
@@ -228,18 +239,42 @@ impl Rows {
     fn plain_shaped(
         &mut self,
         chunk: &[u8],
+        at: usize,
+        number: &mut u64,
+    ) -> Result<usize, CellError> {
+        let mut scratch = self.scratch.take().unwrap_or_default();
+        let end = self.plain_in(&mut scratch, chunk, at, number);
+        self.scratch = Some(scratch);
+        end
+    }
+
+    /// Rows of the common form, those of a shape in the scratch.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn plain_in(
+        &mut self,
+        scratch: &mut Scratch,
+        chunk: &[u8],
         mut at: usize,
         number: &mut u64,
     ) -> Result<usize, CellError> {
+        let Scratch { block, edge } = scratch;
         loop {
-            let unshaped = match &self.shape.clone() {
+            let shape = self.shape;
+            // The table may have moved to finer scales.
+            let shape = shape.filter(|shape| Some(shape.scales) == self.table.scales());
+            let unshaped = match &shape {
                 None => true,
-                // The table has moved to finer scales.
-                Some(shape) if Some(shape.scales) != self.table.scales() => true,
                 Some(shape) => {
-                    let run = self.run(shape, chunk, at);
+                    let mut run = self.run(shape, block, chunk, at);
                     *number += run.rows;
                     at = run.at;
+                    if let (Stop::ChunkEnds, Some(rest)) = (&run.stop, edge.of(chunk, at)) {
+                        run = self.run(shape, block, rest, Edge::BEGINS);
+                        *number += run.rows;
+                        at += run.at - Edge::BEGINS;
+                    }
                     match run.stop {
                         Stop::ChunkEnds => false,
                         Stop::Unshaped => true,
@@ -269,17 +304,40 @@ impl Rows {
     #[cfg(target_arch = "x86_64")]
     #[inline]
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn run(&mut self, shape: &Shape, chunk: &[u8], at: usize) -> Run {
+    fn run(&mut self, shape: &Shape, block: &mut Block, chunk: &[u8], at: usize) -> Run {
         let mut run = Run {
             at,
             rows: 0,
             stop: Stop::ChunkEnds,
         };
-        let mut block = Block::new();
         let mut minutes = self.table.current();
         let mut block_at = at;
         'blocks: while let Some(read) = block.read(shape, chunk, block_at, run.at) {
-            for row in read.rows {
+            // Rows before `singly` were refused as a stretch.
+            let (mut at, mut singly) = (0, 0);
+            while at < read.rows {
+                if at >= singly
+                    && let (Some(minutes), Some(first_id)) = (&mut minutes, self.ids.expected())
+                {
+                    let within = minutes.rows_within(block, shape, at..read.rows);
+                    if within >= FEWEST {
+                        singly = at + within;
+                        if minutes
+                            .add_stretch(block, shape, at..singly, first_id)
+                            .is_some()
+                        {
+                            self.ids.go_on_by(within as u64);
+                            run.rows += within as u64;
+                            run.at = block.end(singly - 1) + 1;
+                            at = singly;
+                            continue;
+                        }
+                    }
+                }
+                let Some(row) = block.row(shape, at) else {
+                    run.stop = Stop::Unshaped;
+                    break 'blocks;
+                };
                 let new = self.ids.goes_on(row.id) || {
                     let Ok(seen) = self.ids.insert(row.id) else {
                         run.stop = Stop::Error(scattered(row.id));
@@ -289,24 +347,25 @@ impl Rows {
                     seen.new
                 };
                 let added = match &mut minutes {
-                    Some(minutes) if new && row.quantity != 0 => minutes.add(row).is_some(),
+                    Some(minutes) if new && row.quantity != 0 => minutes.add(&row).is_some(),
                     _ => false,
                 };
                 if !added {
-                    if let Err(error) = self.special(row, new) {
+                    if let Err(error) = self.special(&row, new) {
                         run.stop = Stop::Error(error);
                         break 'blocks;
                     }
                     minutes = self.table.current();
                 }
                 run.rows += 1;
+                run.at = block.end(at) + 1;
+                at += 1;
             }
-            run.at = read.next;
             if !read.whole {
                 run.stop = Stop::Unshaped;
                 break;
             }
-            block_at += shape::BLOCK;
+            block_at += BLOCK;
         }
         self.quality.rows += run.rows;
         run

@@ -1,6 +1,6 @@
 //! Minutes → hours: the order-flow factors, a function of the minutes' `f64`s alone.
 
-use crate::exact::ExactSum;
+use crate::exact;
 use crate::minute::Minute;
 
 /// One hour that holds at least one minute: a row of `factors_1h`.
@@ -66,7 +66,7 @@ fn hour_of(minute: &Minute) -> i64 {
 }
 
 fn hour(start_us: i64, minutes: &[Minute]) -> Hour {
-    let sum = |field: fn(&Minute) -> f64| minutes.iter().map(field).collect::<ExactSum>().value();
+    let sum = |field: fn(&Minute) -> f64| exact::sum(minutes.iter().map(field));
     let count = |field: fn(&Minute) -> i64| minutes.iter().map(field).sum::<i64>();
     let (first, last) = (&minutes[0], &minutes[minutes.len() - 1]);
 
@@ -139,7 +139,7 @@ fn time_weighted_cvd(start_us: i64, minutes: &[Minute]) -> f64 {
         let weight = (minute.minute_us - start_us) / MINUTE_US + 1;
         weight as f64 * (minute.taker_buy_quote - minute.taker_sell_quote)
     });
-    weighted.collect::<ExactSum>().value() / 1830.0
+    exact::sum(weighted) / 1830.0
 }
 
 fn ratio(numerator: f64, denominator: f64) -> Option<f64> {

@@ -49,6 +49,20 @@ impl IdSet {
         true
     }
 
+    /// The id that is most expected; `None` when none is.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    pub fn expected(&self) -> Option<u64> {
+        (self.next != 0).then_some(self.next)
+    }
+
+    /// Adds so many ids from the most expected one on.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    pub fn go_on_by(&mut self, count: u64) {
+        self.next += count;
+    }
+
     /// Adds an id and says what it was.
     #[inline(always)]
     pub fn insert(&mut self, id: u64) -> Result<Seen, TooScattered> {

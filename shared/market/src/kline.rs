@@ -6,7 +6,7 @@
 
 use crate::cells;
 use crate::error::CellError;
-use crate::exact::ExactSum;
+use crate::exact;
 
 /// The exchange's own candle. Times are UTC microseconds; both ends of a bar are inclusive.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -100,7 +100,7 @@ pub fn hours_from_minutes(minutes: &[Kline]) -> Vec<Kline> {
 }
 
 fn hour(start_us: i64, bars: &[Kline]) -> Kline {
-    let sum = |field: fn(&Kline) -> f64| bars.iter().map(field).collect::<ExactSum>().value();
+    let sum = |field: fn(&Kline) -> f64| exact::sum(bars.iter().map(field));
     let (first, last) = (&bars[0], &bars[bars.len() - 1]);
     let tick_us = if first.close_time_us % 1000 == 0 {
         1000

@@ -8,6 +8,8 @@
 
 mod agg_trade;
 mod agg_trades;
+#[cfg(target_arch = "x86_64")]
+mod block;
 mod cells;
 mod data;
 mod decimal;
@@ -25,6 +27,8 @@ mod period;
 mod quality;
 #[cfg(target_arch = "x86_64")]
 mod shape;
+#[cfg(target_arch = "x86_64")]
+mod stretch;
 mod sums;
 mod symbol;
 mod wide;

@@ -1,5 +1,8 @@
 //! Trades → minutes: exact, whatever the order of the rows.
 
+#[cfg(target_arch = "x86_64")]
+use std::ops::Range;
+
 use crate::agg_trade::AggTrade;
 use crate::decimal::Decimal;
 use crate::error::CellError;
@@ -8,7 +11,11 @@ use crate::sums::{Buckets, MinuteSums, Narrow, ScaledTrade, Slim, Sum, Wide256, 
 use crate::wide::{Wide, limbs};
 use crate::{Market, Period, Symbol};
 #[cfg(target_arch = "x86_64")]
-use crate::{shape::ShapedRow, sums::SlimBounds};
+use crate::{
+    block::Block,
+    shape::{Shape, ShapedRow},
+    sums::{Print, SlimBounds},
+};
 
 /// One minute that saw at least one trade: a row of `aggtrades_1m`.
 ///
@@ -482,6 +489,37 @@ impl CurrentMinute<'_> {
             self.begins_us = self.start_us + self.at as i64 * MINUTE_US;
         }
         self.slots.get_mut(self.at)?.add_shaped(row, self.bounds)
+    }
+
+    /// How many rows from `rows.start` on are in the minute at hand, if times do not descend.
+    #[inline]
+    pub fn rows_within(&self, block: &Block, shape: &Shape, rows: Range<usize>) -> usize {
+        block.rows_within(shape, rows, self.begins_us, MINUTE_US as u64)
+    }
+
+    /// Adds rows that are in the minute at hand, if they are a stretch and their ids count on from `first_id`; `None`, with
+    /// nothing changed, if not.
+    #[inline]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    pub fn add_stretch(
+        &mut self,
+        block: &mut Block,
+        shape: &Shape,
+        rows: Range<usize>,
+        first_id: u64,
+    ) -> Option<()> {
+        let print = |at: usize| {
+            block.row(shape, at).map(|row| Print {
+                time_us: row.time_us,
+                id: row.id,
+                price: row.price,
+            })
+        };
+        let (first, last) = (print(rows.start)?, print(rows.end - 1)?);
+        let stretch = block.stretch(shape, rows, first_id, self.bounds)?;
+        self.slots
+            .get_mut(self.at)?
+            .add_stretch(&stretch, first, last)
     }
 }
 

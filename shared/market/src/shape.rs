@@ -36,14 +36,20 @@ pub(crate) struct ShapedRow {
     pub buyer_is_maker: bool,
 }
 
-impl ShapedRow {
-    const NOTHING: Self = Self {
-        id: 0,
-        price: 0,
-        quantity: 0,
-        raw_trades: 0,
-        time_us: 0,
-        buyer_is_maker: false,
+/// A row as it leaves the registers: the numbers as they are written, neither scaled nor held against each other.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+pub(crate) struct PackedRow {
+    /// Id, last trade id, first trade id, time.
+    pub whole: [u64; 4],
+    /// Price, price, quantity, quantity.
+    pub decimal: [u64; 4],
+}
+
+impl PackedRow {
+    pub const NOTHING: Self = Self {
+        whole: [0; 4],
+        decimal: [0; 4],
     };
 }
 
@@ -66,8 +72,8 @@ pub(crate) struct Shape {
     time: usize,
     price: Fraction,
     quantity: Fraction,
-    /// The fewest bytes of a row.
-    shortest: usize,
+    /// How many bytes a row has, all of them within a window.
+    lengths: Lengths,
     /// Whether price or quantity have zeros that are not read.
     zeros: bool,
     /// Whether the rows have an eighth column.
@@ -93,16 +99,34 @@ struct Fraction {
     factor: u64,
     /// The bits, of the last eight bytes, that hold the zeros.
     zero_bits: u64,
-    /// The fewest bytes it has.
-    shortest: usize,
+    /// How many bytes it has.
+    lengths: Lengths,
 }
 
-/// `,true` in the lower five bytes and `,false` in the lower six, in the file's case.
+/// From a shortest length on, so many.
 #[derive(Debug, Clone, Copy)]
-struct Words {
-    yes: u64,
-    no: u64,
+struct Lengths {
+    shortest: usize,
+    count: usize,
 }
+
+impl Lengths {
+    fn new(range: std::ops::Range<usize>) -> Self {
+        Self {
+            shortest: range.start,
+            count: range.len(),
+        }
+    }
+
+    #[inline]
+    fn holds(self, length: usize) -> bool {
+        length.wrapping_sub(self.shortest) < self.count
+    }
+}
+
+/// `,false` in the lower six bytes and `,true` in the lower five, in the file's case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Words([u64; 2]);
 
 /// Two times 16 bytes, the last one that of a number's last digit.
 #[derive(Debug, Clone, Copy)]
@@ -176,6 +200,7 @@ impl Fraction {
         if zeros > 8 || missing > 3 {
             return None;
         }
+        let shortest = if point.is_some() { 2 + decimals } else { 1 };
         Some(Self {
             point: point.is_some(),
             read,
@@ -186,7 +211,7 @@ impl Fraction {
             } else {
                 u64::MAX << (64 - 8 * zeros)
             },
-            shortest: if point.is_some() { 2 + decimals } else { 1 },
+            lengths: Lengths::new(shortest..17 + zeros),
         })
     }
 }
@@ -204,10 +229,7 @@ impl Words {
                 .rev()
                 .fold(0, |sum, &byte| sum << 8 | u64::from(byte))
         };
-        Some(Self {
-            yes: number(yes),
-            no: number(no),
-        })
+        Some(Self([number(no), number(yes)]))
     }
 }
 
@@ -228,11 +250,8 @@ impl Shape {
             _ => return None,
         };
         let words = Words::of(cells[6])?;
-        if best_match {
-            let other = Words::of(cells[7])?;
-            if (other.yes, other.no) != (words.yes, words.no) {
-                return None;
-            }
+        if best_match && Words::of(cells[7])? != words {
+            return None;
         }
         let (id, first, last) = (
             digits(cells[0], 16)?,
@@ -248,8 +267,14 @@ impl Shape {
         let price = Fraction::of(cells[1], price)?;
         let quantity = Fraction::of(cells[2], quantity)?;
         let words_length = if best_match { 10 } else { 5 };
-        let shortest =
-            id + price.shortest + quantity.shortest + first + last + time + 5 + words_length;
+        let shortest = id
+            + price.lengths.shortest
+            + quantity.lengths.shortest
+            + first
+            + last
+            + time
+            + 5
+            + words_length;
         if !(SHORTEST..=LONGEST).contains(&shortest) {
             return None;
         }
@@ -269,7 +294,7 @@ impl Shape {
             time,
             price,
             quantity,
-            shortest,
+            lengths: Lengths::new(shortest..256),
             zeros: price.zeros + quantity.zeros > 0,
             best_match,
             words,
@@ -281,21 +306,71 @@ impl Shape {
         })
     }
 
+    /// The row in units of the scales; `None` where its times or trade ids are odd.
+    #[inline]
+    pub fn unpacked(&self, row: &PackedRow, buyer_is_maker: bool) -> Option<ShapedRow> {
+        let [id, last_trade_id, first_trade_id, _] = row.whole;
+        let time_us = self.time_us(row);
+        if last_trade_id < first_trade_id || !PLAUSIBLE_US.contains(&time_us) {
+            return None;
+        }
+        Some(ShapedRow {
+            id,
+            price: row.decimal[0] * self.price.factor,
+            quantity: row.decimal[2] * self.quantity.factor,
+            raw_trades: last_trade_id - first_trade_id + 1,
+            time_us,
+            buyer_is_maker,
+        })
+    }
+
+    /// The row's time, which has at most 16 digits.
+    #[inline]
+    pub fn time_us(&self, row: &PackedRow) -> i64 {
+        (row.whole[3] * self.unit_us) as i64
+    }
+
+    /// Whether the rows have no eighth column and no zeros that are not read: such rows are read faster.
+    #[inline]
+    pub fn is_simple(&self) -> bool {
+        !self.best_match && !self.zeros
+    }
+
+    /// What makes a packed price and quantity numbers of the scales.
+    #[inline]
+    pub fn factors(&self) -> (u64, u64) {
+        (self.price.factor, self.quantity.factor)
+    }
+
     /// Reads the row that begins behind the first [`BEFORE`] bytes and has its only `\n` at `end`; false when it has
-    /// another shape.
+    /// another shape. `maker` becomes all bits where the buyer is the maker, else none.
+    ///
+    /// `SIMPLE` is what [`Shape::is_simple`] says.
     #[inline]
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    pub fn read(&self, window: &[u8; WINDOW], end: usize, row: &mut ShapedRow) -> bool {
-        let mut known = (self.shortest..256).contains(&end);
+    pub fn read<const SIMPLE: bool>(
+        &self,
+        window: &[u8; WINDOW],
+        end: usize,
+        row: &mut PackedRow,
+        maker: &mut u64,
+    ) -> bool {
+        if !self.lengths.holds(end) {
+            return false;
+        }
         // The word or two before the end.
         let mut word_end = end;
-        if self.best_match {
-            let (is_true, is_false) = self.words.at(window, end);
-            known &= is_true | is_false;
+        if !SIMPLE && self.best_match {
+            let (is_true, known) = self.words.at(window, end);
+            if !known {
+                return false;
+            }
             word_end = end.wrapping_sub(6 - usize::from(is_true));
         }
-        let (is_true, is_false) = self.words.at(window, word_end);
-        known &= is_true | is_false;
+        let (is_true, known) = self.words.at(window, word_end);
+        if !known {
+            return false;
+        }
 
         // Every comma: one before the price, one behind it, and those before the word.
         let price_at = self.id + 1;
@@ -310,11 +385,18 @@ impl Shape {
         let first_end = last_end.wrapping_sub(self.last + 1);
         let quantity_end = first_end.wrapping_sub(self.first + 1);
         let quantity_length = quantity_end.wrapping_sub(price_end + 1);
-        known &= self.price.holds(price_length) & self.quantity.holds(quantity_length);
-        known &= (byte(window, price_at - 1) == b',') & (byte(window, last_end) == b',');
-        if !known {
+        if !self.price.lengths.holds(price_length)
+            || !self.quantity.lengths.holds(quantity_length)
+            || byte(window, price_at - 1) != b','
+            || byte(window, last_end) != b','
+        {
             return false;
         }
+        let (price_zeros, quantity_zeros) = if SIMPLE {
+            (0, 0)
+        } else {
+            (self.price.zeros, self.quantity.zeros)
+        };
 
         // Six numbers, and whether all that should be digits are digits.
         let ids = pair(
@@ -325,13 +407,10 @@ impl Shape {
         let times = pair(window, first_end.wrapping_add(self.last + 1), time_end);
         let values = pair(
             window,
-            price_end - self.price.zeros,
-            quantity_end.wrapping_sub(self.quantity.zeros),
+            price_end - price_zeros,
+            quantity_end.wrapping_sub(quantity_zeros),
         );
-        let widths = widths(
-            price_length - self.price.zeros,
-            quantity_length - self.quantity.zeros,
-        );
+        let widths = widths(price_length - price_zeros, quantity_length - quantity_zeros);
         let (ids, odd_ids) = self
             .id_and_first
             .check(ids, load(&self.id_and_first.checked));
@@ -339,7 +418,7 @@ impl Shape {
             .last_and_time
             .check(times, load(&self.last_and_time.checked));
         let (values, odd_values) = self.price_and_quantity.check(values, widths);
-        let zeros = if self.zeros {
+        let zeros = if !SIMPLE && self.zeros {
             (eight(window, price_end) ^ ZEROS) & self.price.zero_bits
                 | (eight(window, quantity_end) ^ ZEROS) & self.quantity.zero_bits
         } else {
@@ -351,136 +430,24 @@ impl Shape {
         }
         // Commas are 0 by now, as are the places that were not checked.
         let values = _mm256_shuffle_epi8(values, load(&self.price_and_quantity.order));
-        let ids_and_times = numbers(ids, times);
-        let [id, last_trade_id, first_trade_id, time] = ids_and_times;
-        let [price, _, quantity, _] = numbers(values, values);
-        let time_us = (time * self.unit_us) as i64;
-        if last_trade_id < first_trade_id || !PLAUSIBLE_US.contains(&time_us) {
-            return false;
-        }
-        // Field by field: a row that is put together elsewhere is copied in larger words than it was written in, and
-        // the processor waits for that.
-        row.id = id;
-        row.price = price * self.price.factor;
-        row.quantity = quantity * self.quantity.factor;
-        row.raw_trades = last_trade_id - first_trade_id + 1;
-        row.time_us = time_us;
-        row.buyer_is_maker = is_true;
+        row.whole = bytemuck::cast(numbers(ids, times));
+        row.decimal = bytemuck::cast(numbers(values, values));
+        *maker = u64::from(is_true).wrapping_neg();
         true
     }
 }
 
-/// Bytes whose rows are read at a time.
-pub(crate) const BLOCK: usize = 1024;
-
-/// The most rows that end in a block, and room for a place that is written without being there.
-const MOST_ROWS: usize = BLOCK / 32;
-
-/// The rows of a block.
-///
-/// Where they end is found for all of them before the first is read, and all are read before the first is added: else
-/// each would wait for the one before.
-pub(crate) struct Block {
-    ends: [usize; MOST_ROWS + 2],
-    rows: [ShapedRow; MOST_ROWS],
-}
-
-/// What became of a block.
-pub(crate) struct BlockRead<'a> {
-    /// Rows that have the shape, up to the first that has not.
-    pub rows: &'a [ShapedRow],
-    /// Where the row behind them begins.
-    pub next: usize,
-    /// Whether these are all rows of the block.
-    pub whole: bool,
-}
-
-impl Block {
-    pub const fn new() -> Self {
-        Self {
-            ends: [0; MOST_ROWS + 2],
-            rows: [ShapedRow::NOTHING; MOST_ROWS],
-        }
-    }
-
-    /// Reads the rows that end within the block at `block_at`, of which the first begins at `at`; `None` where the chunk
-    /// does not hold the block and a window for each of its rows.
-    #[inline]
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    pub fn read(
-        &mut self,
-        shape: &Shape,
-        chunk: &[u8],
-        block_at: usize,
-        at: usize,
-    ) -> Option<BlockRead<'_>> {
-        let block = chunk[block_at..].first_chunk()?;
-        // The last row begins within the block, and its window ends at most so far behind.
-        if at < BEFORE || chunk.len() < block_at + BLOCK + WINDOW {
-            return None;
-        }
-        let Some(ends) = self.find_ends(block, block_at) else {
-            return Some(BlockRead {
-                rows: &[],
-                next: at,
-                whole: false,
-            });
-        };
-        let (mut read, mut next) = (0, at);
-        for (row, &end) in self.rows.iter_mut().zip(&self.ends[..ends]) {
-            let Some(window) = chunk[next - BEFORE..].first_chunk() else {
-                break;
-            };
-            if !shape.read(window, end - next, row) {
-                break;
-            }
-            read += 1;
-            next = end + 1;
-        }
-        Some(BlockRead {
-            rows: &self.rows[..read],
-            next,
-            whole: read == ends,
-        })
-    }
-
-    /// Finds the places of `\n` in a block that begins at `from`, and says how many; `None` when they are too close to
-    /// each other for rows.
-    #[inline]
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn find_ends(&mut self, block: &[u8; BLOCK], from: usize) -> Option<usize> {
-        let end = _mm256_set1_epi8(b'\n' as i8);
-        let (mut found, mut most) = (0, 0);
-        for (at, bytes) in block.as_chunks::<64>().0.iter().enumerate() {
-            let [low, high] = bytemuck::cast::<[u8; 64], [__m256i; 2]>(*bytes)
-                .map(|half| u64::from(_mm256_movemask_epi8(_mm256_cmpeq_epi8(half, end)) as u32));
-            let bits = low | high << 32;
-            let place = from + at * 64;
-            // Both are written, whether there or not; the next ones go over what is not.
-            let both = self.ends.get_mut(found..found + 2)?;
-            both[0] = place + bits.trailing_zeros() as usize;
-            both[1] = place + (bits & bits.wrapping_sub(1)).trailing_zeros() as usize;
-            let count = bits.count_ones() as usize;
-            most = most.max(count);
-            found += count;
-        }
-        (most <= 2).then_some(found)
-    }
-}
-
-impl Fraction {
-    #[inline]
-    fn holds(&self, length: usize) -> bool {
-        (self.shortest..=16 + self.zeros).contains(&length)
-    }
-}
-
 impl Words {
-    /// Whether the word that ends there is true, and whether it is false.
+    /// Whether the word that ends there is true, and whether it is a word at all.
+    ///
+    /// By its length and then by a look at the one word of this length: which of two words it is, a branch on it would
+    /// guess wrong every other row.
     #[inline]
     fn at(&self, window: &[u8; WINDOW], end: usize) -> (bool, bool) {
         let eight = eight(window, end);
-        (eight >> 24 == self.yes, eight >> 16 == self.no)
+        let is_true = (eight >> 24) as u8 == b',';
+        let word = usize::from(is_true);
+        (is_true, eight >> (16 + 8 * word) == self.0[word])
     }
 }
 
@@ -497,7 +464,7 @@ impl Lanes {
 /// The numbers of 16 digits in the lanes of both: `[left 0, right 0, left 1, right 1]`.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn numbers(left: __m256i, right: __m256i) -> [u64; 4] {
+fn numbers(left: __m256i, right: __m256i) -> __m256i {
     let tens = _mm256_set1_epi16(0x010a);
     let hundreds = _mm256_set1_epi32(0x0001_0064);
     let ten_thousands = _mm256_set1_epi32(0x0001_2710);
@@ -508,7 +475,7 @@ fn numbers(left: __m256i, right: __m256i) -> [u64; 4] {
         ten_thousands,
     );
     let high = _mm256_mul_epu32(eights, _mm256_set1_epi64x(100_000_000));
-    bytemuck::cast(_mm256_add_epi64(high, _mm256_srli_epi64::<32>(eights)))
+    _mm256_add_epi64(high, _mm256_srli_epi64::<32>(eights))
 }
 
 const ZEROS: u64 = u64::from_le_bytes(*b"00000000");
@@ -590,11 +557,17 @@ mod tests {
         window[BEFORE - 1] = b'\n';
         window[BEFORE..BEFORE + row.len()].copy_from_slice(row);
         window[BEFORE + row.len()] = b'\n';
-        let mut read = ShapedRow::NOTHING;
+        let (mut packed, mut maker) = (PackedRow::NOTHING, 0);
         // SAFETY: the processor has what the function is compiled for, as was just asked.
         #[expect(unsafe_code, reason = "the function under test")]
-        let known = unsafe { shape.read(&window, row.len(), &mut read) };
-        known.then_some(read)
+        let known = unsafe {
+            if shape.is_simple() {
+                shape.read::<true>(&window, row.len(), &mut packed, &mut maker)
+            } else {
+                shape.read::<false>(&window, row.len(), &mut packed, &mut maker)
+            }
+        };
+        known.then(|| shape.unpacked(&packed, maker != 0))?
     }
 
     /// What the careful reader makes of a row, in the scales.
@@ -695,30 +668,6 @@ mod tests {
             if let Some(read) = read(&shape, &changed) {
                 prop_assert_eq!(Some(read), careful(&changed, price, quantity));
             }
-        }
-
-        #[test]
-        fn ends_are_found_or_refused(gaps in prop::collection::vec(0usize..90, 0..40)) {
-            let mut block = [b'7'; BLOCK];
-            let mut expected = Vec::new();
-            let mut at = 0;
-            for gap in gaps {
-                at += gap;
-                if at >= BLOCK { break; }
-                block[at] = b'\n';
-                expected.push(1000 + at);
-                at += 1;
-            }
-            if !is_supported() {
-                return Ok(());
-            }
-            let mut rows = Block::new();
-            // SAFETY: the processor has what the function is compiled for, as was just asked.
-            #[expect(unsafe_code, reason = "the function under test")]
-            let found = unsafe { rows.find_ends(&block, 1000) };
-            let found = found.map(|found| rows.ends[..found].to_vec());
-            let crowded = block.as_chunks::<64>().0.iter().any(|bytes| bytes.iter().filter(|&&byte| byte == b'\n').count() > 2);
-            prop_assert_eq!(found, (!crowded).then_some(expected));
         }
 
         #[test]

@@ -4,9 +4,9 @@
 //! table starts slim and is widened once a value does not fit, so the common case pays nothing for the rare one.
 
 use crate::exact;
-#[cfg(target_arch = "x86_64")]
-use crate::shape::ShapedRow;
 use crate::wide::{Wide, limbs};
+#[cfg(target_arch = "x86_64")]
+use crate::{shape::ShapedRow, stretch::Stretch};
 
 /// An unsigned integer that sums are kept in.
 pub(crate) trait Sum: Copy + Ord + Default {
@@ -252,9 +252,9 @@ pub(crate) struct Buckets<Q> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SlimBounds {
     /// The largest quote that is no whale's.
-    below_whale: u64,
+    pub below_whale: u64,
     /// The largest quote that is retail.
-    retail: u64,
+    pub retail: u64,
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -411,6 +411,53 @@ impl MinuteSums<Slim> {
         let retail = if quote <= bounds.retail { quote } else { 0 };
         self.whale[side] = self.whale[side].wrapping_add(whale);
         self.retail[side] = self.retail[side].wrapping_add(retail);
+        Some(())
+    }
+
+    /// Adds rows of which `first` and `last` are the first and the last by time and id; `None`, with nothing changed, when
+    /// a sum leaves this width.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    pub fn add_stretch(
+        &mut self,
+        stretch: &Stretch,
+        first: Print<u64>,
+        last: Print<u64>,
+    ) -> Option<()> {
+        let pair = |sums: [u64; 2], more: [u64; 2]| {
+            Some([sums[0].checked_add(more[0])?, sums[1].checked_add(more[1])?])
+        };
+        let quote = pair(self.quote, stretch.quote)?;
+        let quantity = pair(self.quantity, stretch.quantity)?;
+        let raw_trades = self.raw_trades.checked_add(stretch.raw_trades)?;
+        let trades = [
+            self.trades[0].checked_add(stretch.trades[0])?,
+            self.trades[1].checked_add(stretch.trades[1])?,
+        ];
+        if self.is_empty() {
+            (self.first, self.last) = (first, last);
+            (self.high, self.low) = (stretch.high, stretch.low);
+        } else {
+            if last.key() > self.last.key() {
+                self.last = last;
+            }
+            if first.key() < self.first.key() {
+                self.first = first;
+            }
+            self.high = self.high.max(stretch.high);
+            self.low = self.low.min(stretch.low);
+        }
+        self.trades = trades;
+        self.raw_trades = raw_trades;
+        self.quantity = quantity;
+        self.quote = quote;
+        // As with a row: these stay below one that was checked.
+        for side in 0..2 {
+            self.quote_square[side] =
+                self.quote_square[side].wrapping_add(stretch.quote_square[side]);
+            self.whale[side] = self.whale[side].wrapping_add(stretch.whale[side]);
+            self.retail[side] = self.retail[side].wrapping_add(stretch.retail[side]);
+        }
         Some(())
     }
 
