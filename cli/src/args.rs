@@ -280,6 +280,9 @@ pub struct RunArgs {
     /// Mill again what is finished
     #[arg(long, env = "TAPEMILL_FORCE", help_heading = "Work")]
     pub force: bool,
+    /// In the end, tell where the time went and what bounded it
+    #[arg(long, env = "TAPEMILL_PROFILE", help_heading = "Watching")]
+    pub profile: bool,
 }
 
 /// `plan`.

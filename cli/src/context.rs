@@ -105,13 +105,18 @@ pub fn source(args: &SourceArgs, brake: &Arc<Brake>) -> Result<Arc<dyn Source>, 
     capped_source(args, brake, None)
 }
 
+/// Whether the source is a mirror.
+pub fn is_remote(args: &SourceArgs) -> bool {
+    args.source.contains("://")
+}
+
 /// As [`source`], bringing at most so many bytes a second; a folder of this machine is read as it likes.
 pub fn capped_source(
     args: &SourceArgs,
     brake: &Arc<Brake>,
     max_bytes_per_second: Option<NonZeroU64>,
 ) -> Result<Arc<dyn Source>, Failure> {
-    if args.source.contains("://") {
+    if is_remote(args) {
         let mut options = HttpOptions::new(args.source.clone(), brake.clone());
         options.listing.clone_from(&args.listing);
         options.bandwidth = max_bytes_per_second.map(|cap| Arc::new(Bandwidth::new(cap)));

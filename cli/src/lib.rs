@@ -11,6 +11,7 @@ mod context;
 mod failure;
 mod format;
 mod output_place;
+mod profile;
 mod progress;
 mod serving;
 mod settings;

@@ -21,7 +21,8 @@ pub struct Serving {
     pub outages: Outages,
     /// Fires when what it serves has to end.
     pub stop: CancellationToken,
-    meter: Meter,
+    /// Of the calls to its queue.
+    pub meter: Meter,
     draining: CancellationToken,
 }
 

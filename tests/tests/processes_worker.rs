@@ -102,14 +102,14 @@ fn a_worker_counts_what_it_did_and_passes_the_linter() {
         ),
         ("tapemill_heartbeat_delay_seconds_count", 1.0),
         (
-            "tapemill_store_call_duration_seconds_count{op=\"complete\"}",
+            "tapemill_store_call_duration_seconds_count{op=\"complete_and_claim\"}",
             4.0,
         ),
     ] {
         let value = worker.metric(series);
         assert!(value >= at_least, "{series} is {value}");
     }
-    for stage in ["fetch", "inflate", "parse", "write"] {
+    for stage in ["fetch", "hash", "inflate", "parse", "write", "publish"] {
         let series = format!("tapemill_stage_seconds_total{{stage=\"{stage}\"}}");
         assert!(worker.metric(&series) > 0.0, "{series}");
     }

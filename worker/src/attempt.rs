@@ -231,16 +231,25 @@ impl Workshop {
         let milled = accepted.milled;
         let tables = on_a_thread(move || {
             let started = Instant::now();
-            let staged = milled.write(&footer);
-            stages.add(Stage::Write, started.elapsed());
-            staged
+            let staged = milled.write(&footer)?;
+            let waited = staged.iter().map(StagedTable::waited).sum();
+            stages.add(Stage::Publish, waited);
+            stages.add(Stage::Write, started.elapsed().saturating_sub(waited));
+            Ok(staged)
         })
         .await?;
         if cancel.is_cancelled() {
             return Err(AttemptError::Cancelled);
         }
         let kept = match keeper {
-            Some(keeper) => on_a_thread(move || keeper.stage(accepted.checksum.as_ref())).await?,
+            Some(keeper) => {
+                let stages = self.stages.clone();
+                on_a_thread(move || {
+                    let _publishing = stages.time(Stage::Publish);
+                    keeper.stage(accepted.checksum.as_ref())
+                })
+                .await?
+            }
             None => Vec::new(),
         };
         Ok(Prepared {
@@ -335,8 +344,10 @@ impl Workshop {
             let read = match judge.sidecar_is_known() {
                 true => reading.await?,
                 false => {
-                    // Beside the archive, so that it costs no time.
-                    let (read, sidecar) = tokio::join!(reading, self.sidecar(key, cancel));
+                    // Beside the archive, so that it costs no time, unless it comes later.
+                    let timed = async { (reading.await, Instant::now()) };
+                    let ((read, ended), sidecar) = tokio::join!(timed, self.sidecar(key, cancel));
+                    self.stages.add(Stage::Fetch, ended.elapsed());
                     let read = read?;
                     judge.sidecar(sidecar?);
                     read

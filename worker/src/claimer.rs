@@ -1,5 +1,7 @@
 //! The claim loop: as many tasks at once as it may, until its scope is finished or it is told to drain.
 
+mod draining;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,7 @@ use crate::background::{self, LONGEST_TURN};
 use crate::leases::{Heartbeats, Leases, Pulse};
 use crate::loss::{LOST, Loss};
 use crate::metrics::WorkerMetrics;
+use crate::next::Next;
 use crate::progress::{Board, TaskProgress};
 use crate::running::{Ended, InHand, Running, Underway};
 use crate::selection::{Claimant, Remaining, Scope};
@@ -21,9 +24,6 @@ use crate::task::{Ending, Task};
 
 /// The longest a worker waits before it asks again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
-
-/// How long attempts that were told to stop may take to hand their tasks back.
-const HAND_BACK: Duration = Duration::from_secs(10);
 
 /// How long a worker that ends when the queue is drained waits at least for a lost queue to be planned again.
 const PLANNED_AGAIN: Duration = Duration::from_secs(30);
@@ -85,6 +85,7 @@ pub enum WorkerError {
 /// What the claim loop carries from turn to turn.
 struct Work {
     remaining: Remaining,
+    next: Arc<Next>,
     loss: Loss,
     last_hint: Wait,
     /// Of the claims.
@@ -93,6 +94,13 @@ struct Work {
     output: Outage,
     /// Nothing is claimed before this.
     hold: Option<Instant>,
+}
+
+impl Work {
+    /// Whether nothing is to be claimed yet.
+    fn is_held(&self) -> bool {
+        self.hold.is_some_and(|until| Instant::now() < until)
+    }
 }
 
 /// What a turn of the claim loop came to.
@@ -139,8 +147,11 @@ impl Worker {
     }
 
     fn begin(&self) -> Work {
+        let remaining = Remaining::new(self.scope.clone());
+        let (worker, draining) = (self.id.clone(), self.draining.clone());
         Work {
-            remaining: Remaining::new(self.scope.clone()),
+            next: Arc::new(Next::new(worker, self.lease, remaining.clone(), draining)),
+            remaining,
             loss: Loss::default(),
             last_hint: Wait::Ready,
             queue: self.outages.caller(),
@@ -158,14 +169,18 @@ impl Worker {
     ) -> Result<Stopped, WorkerError> {
         // Dropped when draining begins: a loop that ended is not stuck.
         let ticker = self.health.watch("claim", LONGEST_TURN);
-        let mut claimant = Claimant::new(&*self.queue, &self.id, self.lease);
+        let next = work.next.clone();
+        let mut claimant = Claimant::new(&*self.queue, &self.id, self.lease, &next);
         loop {
             ticker.tick();
             if self.draining.is_cancelled() {
                 return Ok(Stopped::Drained);
             }
+            self.start_found(work, &next, leases, running);
             let mut wait = ASK_AGAIN;
             let free = self.free(work, running);
+            // While an outage of the output lasts, this loop alone decides who finds out whether it is over.
+            next.want(!work.is_held() && !work.output.lasts());
             if free > 0 {
                 match self
                     .turn(work, &mut claimant, free, running.is_empty())
@@ -175,7 +190,7 @@ impl Worker {
                         work.queue.answered();
                         work.loss.claimed();
                         for claim in claims {
-                            self.start(claim, leases, running);
+                            self.start(claim, &next, leases, running);
                         }
                         continue;
                     }
@@ -201,7 +216,7 @@ impl Worker {
 
     /// How many tasks may be claimed now.
     fn free(&self, work: &Work, running: &Running) -> usize {
-        if work.hold.is_some_and(|until| Instant::now() < until) {
+        if work.is_held() {
             return 0;
         }
         let most = if work.output.lasts() { 1 } else { self.tasks };
@@ -251,44 +266,22 @@ impl Worker {
         }
     }
 
-    /// Lets running tasks finish within the grace, then has them hand back.
-    async fn drain(
+    /// Starts what the tasks that ended claimed for their places.
+    fn start_found(
         &self,
         work: &mut Work,
-        leases: &Leases,
+        next: &Arc<Next>,
+        leases: &Arc<Leases>,
         running: &mut Running,
-        at_once: bool,
-    ) -> Result<(), WorkerError> {
-        let mut result = Ok(());
-        let grace = if at_once { Duration::ZERO } else { self.grace };
-        let finish = self.finish(work, running, &mut result);
-        if tokio::time::timeout(grace, finish).await.is_ok() {
-            return result;
-        }
-        leases.cancel_all();
-        let hand_back = self.finish(work, running, &mut result);
-        if tokio::time::timeout(HAND_BACK, hand_back).await.is_err() {
-            tracing::warn!(worker.id = %self.id, "some tasks could not be handed back; their leases will run out");
-        }
-        result
-    }
-
-    async fn finish(
-        &self,
-        work: &mut Work,
-        running: &mut Running,
-        result: &mut Result<(), WorkerError>,
     ) {
-        while let Some((underway, ended)) = running.next().await {
-            // The first failure decides; the others are handed back all the same.
-            let ended = self.ended(work, &underway, ended);
-            if result.is_ok() {
-                *result = ended;
-            }
+        for claim in next.take() {
+            work.queue.answered();
+            work.loss.claimed();
+            self.start(claim, next, leases, running);
         }
     }
 
-    fn start(&self, claim: Claim, leases: &Arc<Leases>, running: &mut Running) {
+    fn start(&self, claim: Claim, next: &Arc<Next>, leases: &Arc<Leases>, running: &mut Running) {
         let progress = Arc::new(TaskProgress::default());
         let cancel = CancellationToken::new();
         // Of the highest level: whatever is filtered out, the lines that are left name their task.
@@ -300,7 +293,7 @@ impl Worker {
         let held = InHand::take(&claim, leases, &self.board, &progress, &cancel);
         let (queue, workshop) = (self.queue.clone(), self.workshop.clone());
         let (metrics, outages) = (self.metrics.clone(), self.outages.clone());
-        let claimed = claim.clone();
+        let (claimed, next) = (claim.clone(), next.clone());
         let work = async move {
             let task = Task {
                 queue: &*queue,
@@ -309,6 +302,7 @@ impl Worker {
                 claim: &claim,
                 metrics: &metrics,
                 outages: &outages,
+                next: &next,
                 cancel: &cancel,
             };
             let ended = task.run(&progress).await;

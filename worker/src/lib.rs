@@ -18,6 +18,7 @@ mod loss;
 mod metrics;
 mod milling;
 mod mills;
+mod next;
 mod progress;
 mod reading;
 mod running;

@@ -165,7 +165,7 @@ impl Milled {
         self.hasher.update(bytes);
         self.bytes += bytes.len() as u64;
         self.progress.set(self.bytes, self.mill.rows());
-        self.stages.add(Stage::Inflate, started.elapsed());
+        self.stages.add(Stage::Hash, started.elapsed());
     }
 
     fn csv(&mut self, csv: &[u8]) -> Result<(), LakeError> {

@@ -8,11 +8,12 @@ use tapemill_market::ArchiveName;
 use tapemill_queue::{
     Claim, Completion, Failure, Lease, Outcome, Queue, QueueError, Retry, TaskState,
 };
-use tapemill_runtime::{Outage, Outages};
+use tapemill_runtime::{Outage, Outages, Stage};
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{AttemptError, Prepared, Workshop};
 use crate::metrics::WorkerMetrics;
+use crate::next::Next;
 use crate::progress::TaskProgress;
 
 /// Waits between attempts: a second, doubling, a minute at most.
@@ -54,6 +55,8 @@ pub(crate) struct Task<'a> {
     pub lease: Lease,
     pub metrics: &'a WorkerMetrics,
     pub outages: &'a Outages,
+    /// What may be claimed in its place when it completes.
+    pub next: &'a Next,
     /// Fires when the lease is lost, or the process leaves.
     pub cancel: &'a CancellationToken,
 }
@@ -110,8 +113,12 @@ impl Task<'_> {
         let (origin, verdict) = (prepared.origin.clone(), prepared.verdict);
         let (output, name) = (self.workshop.output.clone(), name.clone());
         let spec = self.claim.spec.clone();
-        let published =
-            tokio::task::spawn_blocking(move || show(prepared, &output, &name, &spec)).await;
+        let stages = self.workshop.stages.clone();
+        let published = tokio::task::spawn_blocking(move || {
+            let _publishing = stages.time(Stage::Publish);
+            show(prepared, &output, &name, &spec)
+        })
+        .await;
         let files = match published {
             Ok(Ok(files)) => files,
             Ok(Err(error)) if error.is_disk() || error.is_outage() => {
@@ -162,14 +169,35 @@ impl Task<'_> {
             rows,
             bytes,
         };
-        match self
-            .patiently(|| self.queue.complete(self.lease(), &completion))
-            .await
-        {
+        match self.complete(&completion).await {
             Ok(()) if outcome == Outcome::Missing => Ok(Ending::Missing),
             Ok(()) => Ok(Ending::Done { bytes, rows }),
             Err(QueueError::LeaseLost { .. }) => Ok(self.lost()),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Completes the task, and claims another for its place where one is wanted.
+    async fn complete(&self, completion: &Completion) -> Result<(), QueueError> {
+        let Some(request) = self.next.request() else {
+            return self
+                .patiently(|| self.queue.complete(self.lease(), completion))
+                .await;
+        };
+        let claim = request.as_claim();
+        let call = || (self.queue).complete_and_claim(self.lease(), completion, &claim);
+        let answer = self.patiently(call).await.inspect_err(|error| {
+            if error.retryable() {
+                self.next.unanswered(&request);
+            }
+        })?;
+        self.next.answered(answer.claimed.claims);
+        match answer.accepted {
+            true => Ok(()),
+            false => Err(QueueError::LeaseLost {
+                task: self.lease.task.clone(),
+                generation: self.lease.generation,
+            }),
         }
     }
 

@@ -4,6 +4,7 @@ pub mod cleanup;
 pub mod config;
 pub mod coordinator;
 pub mod demo;
+mod ended;
 pub mod fetch;
 pub mod plan;
 pub mod queue;

@@ -1,26 +1,28 @@
 //! `run`: plan, work and report until the selection is finished.
 
+use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tapemill_archive::Brake;
 use tapemill_coordinator::{Enqueuer, Planned, Selection, in_step, survey};
-use tapemill_market::ArchiveName;
-use tapemill_queue::{Queue, QueueError, TaskId, TaskRecord, TaskState, WorkerId};
-use tapemill_runtime::{Router, Shutdown, Stage, Stages, exit};
+use tapemill_queue::{Queue, TaskId, TaskState, WorkerId};
+use tapemill_runtime::{Router, Shutdown, Stage, cores, exit, process_cpu};
 use tapemill_worker::{Board, Scope, Stopped, Worker, WorkerMetrics, Workshop};
 use tokio_util::sync::CancellationToken;
 
+use super::ended::Ended;
 use crate::args::RunArgs;
 use crate::context;
 use crate::failure::Failure;
 use crate::format;
+use crate::profile::Profile;
 use crate::progress::{Goal, Terminal};
 use crate::serving::Serving;
 
 /// Tasks looked up at a time.
-const CHUNK: usize = 500;
+pub(super) const CHUNK: usize = 500;
 
 /// Dead tasks named one by one.
 const NAMED: usize = 20;
@@ -46,6 +48,7 @@ pub async fn run(
         queue: serving.measured(context::queue(&args.queue, &args.output).await?),
         id: context::worker_id(&args.work),
         board: Arc::new(Board::default()),
+        around: Around::default(),
         args,
         workshop,
         metrics,
@@ -58,10 +61,7 @@ pub async fn run(
     let Some((ended, stopped)) = ended? else {
         return Ok(exit::INTERRUPTED);
     };
-    let stages = &job.workshop.stages;
-    report(
-        &ended, &job.board, stages, as_json, terminal, started, stopped,
-    );
+    job.report(&ended, as_json, terminal, started.elapsed(), stopped);
     Ok(match stopped {
         Stopped::Drained if ended.unfinished > 0 => exit::INTERRUPTED,
         _ if !ended.dead.is_empty() => exit::DEAD_TASKS,
@@ -76,8 +76,16 @@ struct Job {
     workshop: Workshop,
     id: WorkerId,
     board: Arc<Board>,
+    around: Around,
     metrics: WorkerMetrics,
     serving: Serving,
+}
+
+/// The time of what is around the tasks, without the calls to the queue.
+#[derive(Default)]
+struct Around {
+    plan: Cell<Duration>,
+    catalogue: Cell<Duration>,
 }
 
 impl Job {
@@ -110,7 +118,8 @@ impl Job {
                 let Plan {
                     selection, planned, ..
                 } = &plan;
-                context::catalogue(&*self.queue, output, selection, planned).await;
+                let catalogue = context::catalogue(&*self.queue, output, selection, planned);
+                self.timed(&self.around.catalogue, catalogue).await;
                 return Ok(Some((ended, stopped)));
             }
             tracing::warn!(
@@ -130,7 +139,18 @@ impl Job {
 
     async fn plan_in_step(&self, force: bool, terminal: &Terminal) -> Result<Plan, Failure> {
         let planning = self.plan(force, terminal);
-        in_step(&*self.queue, &self.workshop.brake, planning).await
+        let planning = in_step(&*self.queue, &self.workshop.brake, planning);
+        self.timed(&self.around.plan, planning).await
+    }
+
+    /// Adds what this takes, without the calls to the queue that it waits for: those are told by themselves.
+    async fn timed<T>(&self, time: &Cell<Duration>, work: impl Future<Output = T>) -> T {
+        let calls = || self.serving.meter.awaited_calls().spent;
+        let (started, calls_before) = (Instant::now(), calls());
+        let done = work.await;
+        let elapsed = started.elapsed();
+        time.set(time.get() + elapsed.saturating_sub(calls() - calls_before));
+        done
     }
 
     async fn plan(&self, force: bool, terminal: &Terminal) -> Result<Plan, Failure> {
@@ -235,122 +255,98 @@ async fn unfinished(queue: &dyn Queue, planned: &Planned) -> Result<Todo, Failur
     Ok(todo)
 }
 
-/// How the tasks of the selection stand in the end, whoever worked on them.
-#[derive(Default)]
-struct Ended {
-    done: u64,
-    missing: u64,
-    unfinished: u64,
-    dead: Vec<TaskRecord>,
-    /// Gone from the queue, and replaced by nothing.
-    vanished: u64,
-}
-
-impl Ended {
-    async fn of(queue: &dyn Queue, tasks: &[TaskId]) -> Result<Self, QueueError> {
-        let mut ended = Self::default();
-        for ids in tasks.chunks(CHUNK) {
-            let states = queue.states(ids).await?;
-            let (mut dead, mut gone) = (Vec::new(), Vec::new());
-            for (id, state) in ids.iter().zip(states) {
-                match state {
-                    Some(TaskState::Done) => ended.done += 1,
-                    Some(TaskState::Missing) => ended.missing += 1,
-                    Some(TaskState::Dead) => dead.push(id.clone()),
-                    Some(TaskState::Pending | TaskState::Leased) => ended.unfinished += 1,
-                    None => gone.push(id.clone()),
-                }
-            }
-            ended
-                .dead
-                .extend(queue.get(&dead).await?.into_iter().flatten());
-            ended.vanished += vanished(queue, &gone).await?;
+impl Job {
+    fn profile(&self, wall: Duration) -> Profile {
+        let meter = &self.serving.meter;
+        Profile {
+            wall,
+            cpu: process_cpu(),
+            cores: cores(),
+            remote_archive: context::is_remote(&self.args.source),
+            remote_output: self.workshop.output.lake.folder().is_none(),
+            plan: self.around.plan.get(),
+            stages: Profile::times(&self.workshop.stages),
+            store: meter.awaited_calls(),
+            catalogue: self.around.catalogue.get(),
+            task_calls: meter.calls_of_tasks().count,
+            all_calls: meter.all_calls().count,
+            finished: self.board.finished(),
         }
-        Ok(ended)
     }
-}
 
-/// How many of the tasks that are gone were not replaced: a day is gone for good when its month is there.
-async fn vanished(queue: &dyn Queue, gone: &[TaskId]) -> Result<u64, QueueError> {
-    let months: Vec<TaskId> = gone.iter().filter_map(month_of).collect();
-    let states = queue.states(&months).await?;
-    let replaced = states.iter().flatten().count();
-    Ok((gone.len() - replaced) as u64)
-}
-
-/// The task of the month that a day belongs to.
-fn month_of(day: &TaskId) -> Option<TaskId> {
-    let name = ArchiveName::from_task_id(day.as_str()).ok()?;
-    let month = ArchiveName {
-        period: name.period.month(),
-        ..name.clone()
-    };
-    name.period.is_day().then(|| TaskId::new(month.task_id()))
-}
-
-fn report(
-    ended: &Ended,
-    board: &Board,
-    stages: &Stages,
-    as_json: bool,
-    terminal: &Terminal,
-    started: Instant,
-    stopped: Stopped,
-) {
-    let milled = board.finished();
-    if as_json {
-        let seconds: serde_json::Map<String, serde_json::Value> = Stage::ALL
-            .iter()
-            .map(|stage| {
-                (
-                    stage.name().to_owned(),
-                    stages.spent(*stage).as_secs_f64().into(),
-                )
-            })
-            .collect();
-        let dead: Vec<_> = ended
-            .dead
-            .iter()
-            .map(|task| json!({"id": task.id, "reason": task.reason, "message": task.message}))
-            .collect();
-        println!(
-            "{}",
-            json!({
+    fn report(
+        &self,
+        ended: &Ended,
+        as_json: bool,
+        terminal: &Terminal,
+        wall: Duration,
+        stopped: Stopped,
+    ) {
+        let milled = self.board.finished();
+        let stages = &self.workshop.stages;
+        let profile = self.args.profile.then(|| self.profile(wall));
+        if as_json {
+            let seconds: serde_json::Map<String, serde_json::Value> = Stage::ALL
+                .iter()
+                .map(|stage| {
+                    (
+                        stage.name().to_owned(),
+                        stages.spent(*stage).as_secs_f64().into(),
+                    )
+                })
+                .collect();
+            let dead: Vec<_> = ended
+                .dead
+                .iter()
+                .map(|task| json!({"id": task.id, "reason": task.reason, "message": task.message}))
+                .collect();
+            let mut told = json!({
                 "done": ended.done, "missing": ended.missing, "dead": dead, "unfinished": ended.unfinished,
                 "milled": milled.done, "bytes": milled.bytes, "rows": milled.rows,
-                "seconds": started.elapsed().as_secs_f64(), "interrupted": stopped == Stopped::Drained, "stage_seconds": seconds,
-            })
-        );
-    }
-    for task in ended.dead.iter().take(NAMED) {
-        terminal.say(&format!(
-            "dead: {}: {}: {}",
-            task.id,
-            task.reason.as_deref().unwrap_or("unknown"),
-            task.message.as_deref().unwrap_or("no message")
+                "seconds": wall.as_secs_f64(), "interrupted": stopped == Stopped::Drained, "stage_seconds": seconds,
+            });
+            if let Some(profile) = &profile {
+                told["profile"] = profile.json();
+            }
+            println!("{told}");
+        }
+        for task in ended.dead.iter().take(NAMED) {
+            terminal.say(&format!(
+                "dead: {}: {}: {}",
+                task.id,
+                task.reason.as_deref().unwrap_or("unknown"),
+                task.message.as_deref().unwrap_or("no message")
+            ));
+        }
+        if ended.dead.len() > NAMED {
+            terminal.say(&format!(
+                "… and {} more: tapemill tasks list --state dead",
+                ended.dead.len() - NAMED
+            ));
+        }
+        let mut line = format!("{} done", ended.done);
+        for (count, what) in [
+            (ended.missing, "missing"),
+            (ended.dead.len() as u64, "dead"),
+            (ended.unfinished, "not finished"),
+        ] {
+            if count > 0 {
+                line.push_str(&format!(", {count} {what}"));
+            }
+        }
+        line.push_str(&format!(
+            "; milled {} rows of {} in {}",
+            format::count(milled.rows as f64),
+            format::bytes(milled.bytes),
+            format::duration(wall)
         ));
-    }
-    if ended.dead.len() > NAMED {
-        terminal.say(&format!(
-            "… and {} more: tapemill tasks list --state dead",
-            ended.dead.len() - NAMED
-        ));
-    }
-    let mut line = format!("{} done", ended.done);
-    for (count, what) in [
-        (ended.missing, "missing"),
-        (ended.dead.len() as u64, "dead"),
-        (ended.unfinished, "not finished"),
-    ] {
-        if count > 0 {
-            line.push_str(&format!(", {count} {what}"));
+        terminal.say(&line);
+        // Asked for, so told even when quiet.
+        if let Some(profile) = profile {
+            profile
+                .text()
+                .lines()
+                .for_each(|line| terminal.announce(line));
         }
     }
-    line.push_str(&format!(
-        "; milled {} rows of {} in {}",
-        format::count(milled.rows as f64),
-        format::bytes(milled.bytes),
-        format::duration(started.elapsed())
-    ));
-    terminal.say(&line);
 }

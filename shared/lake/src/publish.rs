@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::error::{LakeError, Result};
 use crate::lake::Lake;
@@ -97,8 +98,12 @@ impl Part {
     /// [`LakeError::Full`] when the disk only now finds no room; [`LakeError::Io`] for the rest; what the store says
     /// for a bucket.
     pub fn stage(mut self) -> Result<Staged> {
+        let started = Instant::now();
         self.draft.stage()?;
-        Ok(Staged { part: self })
+        Ok(Staged {
+            part: self,
+            waited: started.elapsed(),
+        })
     }
 }
 
@@ -116,6 +121,7 @@ impl Write for Part {
 #[derive(Debug)]
 pub struct Staged {
     part: Part,
+    waited: Duration,
 }
 
 impl Staged {
@@ -127,6 +133,11 @@ impl Staged {
     /// Its size.
     pub fn bytes(&self) -> u64 {
         self.part.bytes()
+    }
+
+    /// How long the store took to make its bytes durable.
+    pub fn waited(&self) -> Duration {
+        self.waited
     }
 
     /// Shows the file to readers, at once and whole; a file of that name is replaced.

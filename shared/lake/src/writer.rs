@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{Field, Schema, SchemaRef};
@@ -249,6 +250,11 @@ impl StagedTable {
     /// Its size.
     pub fn bytes(&self) -> u64 {
         self.staged.bytes()
+    }
+
+    /// How long the store took to make its bytes durable.
+    pub fn waited(&self) -> Duration {
+        self.staged.waited()
     }
 
     /// Its rows.

@@ -75,6 +75,15 @@ pub struct Claimed {
     pub wait: Wait,
 }
 
+/// The answer to a completion that claims what comes next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompletedAndClaimed {
+    /// Whether the completion was accepted; if not, the lease was lost.
+    pub accepted: bool,
+    /// The tasks now held, whether it was or not.
+    pub claimed: Claimed,
+}
+
 /// Whether to ask for tasks again, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {

@@ -44,9 +44,10 @@ mod worker;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{BoxError, QueueError};
 pub use lease::{
-    Claim, ClaimRequest, Claimed, Completion, Expired, Failure, Lease, Outcome, Reaped, Retry, Wait,
+    Claim, ClaimRequest, Claimed, CompletedAndClaimed, Completion, Expired, Failure, Lease,
+    Outcome, Reaped, Retry, Wait,
 };
-pub use metered::Meter;
+pub use metered::{Calls, Meter};
 pub use open::{open, open_existing, queues, shown};
 pub use queue::Queue;
 pub use reaper::reap_all;

@@ -8,19 +8,20 @@ use async_trait::async_trait;
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
 use crate::{
-    ClaimRequest, Claimed, Completion, Enqueued, Failure, HeartbeatReply, HeartbeatRequest, Lease,
-    LostReason, NewTask, Page, Queue, QueueError, Reaped, Stats, TaskFilter, TaskId, TaskRecord,
-    TaskState, WorkerRecord,
+    ClaimRequest, Claimed, CompletedAndClaimed, Completion, Enqueued, Failure, HeartbeatReply,
+    HeartbeatRequest, Lease, LostReason, NewTask, Page, Queue, QueueError, Reaped, Stats,
+    TaskFilter, TaskId, TaskRecord, TaskState, WorkerRecord,
 };
 
 /// Every call, as its label says it.
-const OPS: [&str; 22] = [
+const OPS: [&str; 23] = [
     "enqueue",
     "retry",
     "claim",
     "heartbeat",
     "confirm",
     "complete",
+    "complete_and_claim",
     "fail",
     "release",
     "reap",
@@ -40,7 +41,27 @@ const OPS: [&str; 22] = [
 ];
 
 /// The calls that name a lease.
-const FENCED: [&str; 5] = ["heartbeat", "confirm", "complete", "fail", "release"];
+const FENCED: [&str; 6] = [
+    "heartbeat",
+    "confirm",
+    "complete",
+    "complete_and_claim",
+    "fail",
+    "release",
+];
+
+/// The calls that a task waits for, from its claim to its end.
+const OF_TASKS: [&str; 6] = [
+    "claim",
+    "confirm",
+    "complete",
+    "complete_and_claim",
+    "fail",
+    "release",
+];
+
+/// The calls that nobody waits for: they are made beside the work, once in a while.
+const OF_THE_PROCESS: [&str; 4] = ["heartbeat", "reap", "brake", "brake_left"];
 
 /// From a local file that is cached to a store at the end of its patience, in seconds.
 const BUCKETS: [f64; 8] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.5, 2.5, 10.0];
@@ -55,6 +76,15 @@ pub struct Meter {
     stale: IntCounterVec,
     expired: IntCounter,
     last: Arc<Mutex<Last>>,
+}
+
+/// Calls to the queue so far, failed ones included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// How many.
+    pub count: u64,
+    /// How long they took, one added to the other.
+    pub spent: Duration,
 }
 
 #[derive(Default)]
@@ -113,6 +143,31 @@ impl Meter {
             inner: queue,
             meter: self.clone(),
         })
+    }
+
+    /// The calls that a task waits for, from its claim to its end.
+    pub fn calls_of_tasks(&self) -> Calls {
+        self.calls(|op| OF_TASKS.contains(&op))
+    }
+
+    /// The calls that something waits for: those of tasks, and those of planning.
+    pub fn awaited_calls(&self) -> Calls {
+        self.calls(|op| !OF_THE_PROCESS.contains(&op))
+    }
+
+    /// All calls.
+    pub fn all_calls(&self) -> Calls {
+        self.calls(|_| true)
+    }
+
+    fn calls(&self, counts: impl Fn(&str) -> bool) -> Calls {
+        let mut calls = Calls::default();
+        for op in OPS.into_iter().filter(|op| counts(op)) {
+            let durations = self.durations.with_label_values(&[op]);
+            calls.count += durations.get_sample_count();
+            calls.spent += Duration::from_secs_f64(durations.get_sample_sum());
+        }
+        calls
     }
 
     /// Whether the store answered the latest call, and lately.
@@ -221,6 +276,18 @@ impl Queue for MeteredQueue {
 
     async fn complete(&self, lease: &Lease, completion: &Completion) -> Result<(), QueueError> {
         measured!(self.complete(lease, completion))
+    }
+
+    async fn complete_and_claim(
+        &self,
+        lease: &Lease,
+        completion: &Completion,
+        request: &ClaimRequest<'_>,
+    ) -> Result<CompletedAndClaimed, QueueError> {
+        let answer = measured!(self.complete_and_claim(lease, completion, request))?;
+        let stale = self.meter.stale.with_label_values(&["complete_and_claim"]);
+        stale.inc_by(u64::from(!answer.accepted));
+        Ok(answer)
     }
 
     async fn fail(&self, lease: &Lease, failure: &Failure) -> Result<TaskState, QueueError> {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    ClaimRequest, Claimed, Completion, Enqueued, Failure, HeartbeatReply, HeartbeatRequest, Lease,
-    NewTask, Page, QueueError, Reaped, Stats, TaskFilter, TaskId, TaskRecord, TaskState,
-    WorkerRecord,
+    ClaimRequest, Claimed, CompletedAndClaimed, Completion, Enqueued, Failure, HeartbeatReply,
+    HeartbeatRequest, Lease, NewTask, Page, QueueError, Reaped, Stats, TaskFilter, TaskId,
+    TaskRecord, TaskState, WorkerRecord,
 };
 
 /// A queue of tasks, shared by any number of processes.
@@ -78,6 +78,20 @@ pub trait Queue: Send + Sync + 'static {
     ///
     /// [`QueueError::LeaseLost`] when the lease is not held.
     async fn complete(&self, lease: &Lease, completion: &Completion) -> Result<(), QueueError>;
+
+    /// As [`Queue::complete`] and then [`Queue::claim`], in one call: a worker finishes a task and has
+    /// the next. It claims too when the completion is refused, which is told and no error: the
+    /// holder is free all the same. Repeating it with the same lease and request repeats both.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::TooLarge`] as for either, with nothing done.
+    async fn complete_and_claim(
+        &self,
+        lease: &Lease,
+        completion: &Completion,
+        request: &ClaimRequest<'_>,
+    ) -> Result<CompletedAndClaimed, QueueError>;
 
     /// Reports a failed attempt, and returns what became of the task: `Pending` or `Dead`.
     ///

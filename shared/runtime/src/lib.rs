@@ -1,8 +1,9 @@
-//! What every process does alike: settings, logs, shutdown, exit codes, cores, the time its stages take; its health, its
-//! metrics and the server that tells them; and how it lives through outages of what it depends on.
+//! What every process does alike: settings, logs, shutdown, exit codes, cores and CPU time, the time its stages take;
+//! its health, its metrics and the server that tells them; and how it lives through outages of what it depends on.
 
 mod connection;
 mod cores;
+mod cpu;
 mod error;
 pub mod exit;
 mod health;
@@ -18,6 +19,7 @@ pub mod values;
 
 pub use axum::Router;
 pub use cores::cores;
+pub use cpu::process_cpu;
 pub use error::{Result, RuntimeError};
 pub use health::{Health, Ticker};
 pub use http::{Server, vitals};

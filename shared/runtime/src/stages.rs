@@ -8,25 +8,38 @@ use std::time::{Duration, Instant};
 pub enum Stage {
     /// Waiting for bytes of the archive.
     Fetch,
+    /// The checksum of the archive.
+    Hash,
     /// Decompressing.
     Inflate,
     /// Parsing and aggregating rows.
     Parse,
-    /// Encoding, writing and publishing.
+    /// Encoding and writing tables.
     Write,
+    /// Waiting for the output: until tables are durable, and until they are shown.
+    Publish,
 }
 
 impl Stage {
     /// All of them, in the order of the work.
-    pub const ALL: [Stage; 4] = [Stage::Fetch, Stage::Inflate, Stage::Parse, Stage::Write];
+    pub const ALL: [Stage; 6] = [
+        Stage::Fetch,
+        Stage::Hash,
+        Stage::Inflate,
+        Stage::Parse,
+        Stage::Write,
+        Stage::Publish,
+    ];
 
     /// The name in metrics and logs.
     pub fn name(self) -> &'static str {
         match self {
             Stage::Fetch => "fetch",
+            Stage::Hash => "hash",
             Stage::Inflate => "inflate",
             Stage::Parse => "parse",
             Stage::Write => "write",
+            Stage::Publish => "publish",
         }
     }
 }
@@ -142,7 +155,10 @@ mod tests {
     fn every_stage_has_its_own_name_and_place() {
         let names = Stage::ALL.map(Stage::name);
 
-        assert_eq!(names, ["fetch", "inflate", "parse", "write"]);
-        assert_eq!(Stage::ALL.map(|stage| stage as usize), [0, 1, 2, 3]);
+        assert_eq!(
+            names,
+            ["fetch", "hash", "inflate", "parse", "write", "publish"]
+        );
+        assert_eq!(Stage::ALL.map(|stage| stage as usize), [0, 1, 2, 3, 4, 5]);
     }
 }

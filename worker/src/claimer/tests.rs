@@ -4,7 +4,7 @@ use std::path::Path;
 use tapemill_archive::{Brake, DirSource, RetryPolicy};
 use tapemill_lake::{Lake, Layout, Output};
 use tapemill_market::{Decimal, Thresholds};
-use tapemill_queue::{NewTask, SqliteQueue, TaskId, sqlite};
+use tapemill_queue::{ClaimRequest, NewTask, SqliteQueue, TaskId, TaskState, sqlite};
 use tapemill_runtime::Stages;
 use uuid::Uuid;
 
@@ -99,4 +99,32 @@ async fn a_task_that_panicked_is_waited_for_like_any_other() {
 
     let finished = work.remaining.is_finished(&*worker.queue).await.unwrap();
     assert!(!finished);
+}
+
+#[tokio::test]
+async fn what_a_task_claimed_in_its_last_call_is_handed_back_once_draining_has_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    let worker = worker(folder.path(), Scope::Selection(Vec::new()));
+    let id = underway().lease.task;
+    let task = NewTask::new(id.as_str(), "aggTrades");
+    worker.queue.enqueue(&[task]).await.unwrap();
+    let request = ClaimRequest {
+        worker: &worker.id,
+        request: Uuid::new_v4(),
+        limit: 1,
+        lease: worker.lease,
+        only: None,
+    };
+    let claimed = worker.queue.claim(&request).await.unwrap();
+    let mut work = worker.begin();
+    work.next.answered(claimed.claims);
+
+    let mut running = Running::default();
+    let leases = Leases::default();
+    let drained = worker.drain(&mut work, &leases, &mut running, false).await;
+
+    drained.unwrap();
+    let states = worker.queue.states(&[id]).await.unwrap();
+    assert_eq!(states, [Some(TaskState::Pending)]);
+    assert_eq!(work.next.take(), []);
 }

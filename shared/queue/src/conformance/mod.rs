@@ -19,6 +19,7 @@ mod listing;
 mod observing;
 mod planning;
 mod replacing;
+mod turns;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub use listing::*;
 pub use observing::*;
 pub use planning::*;
 pub use replacing::*;
+pub use turns::*;
 
 use crate::{
     Claim, ClaimRequest, Claimed, Completion, Failure, ManualClock, NewTask, Outcome, Queue,
@@ -257,6 +259,13 @@ macro_rules! conformance_cases {
             a_claim_says_when_the_next_task_is_due
             an_empty_queue_says_so_even_while_tasks_are_leased
             an_oversized_selection_is_refused
+            // turns
+            a_completion_brings_the_next_task
+            a_repeated_turn_returns_the_same_lease
+            a_lost_lease_is_told_and_the_next_task_is_claimed
+            a_paused_queue_takes_the_completion_and_gives_nothing
+            a_turn_may_be_restricted_to_named_tasks
+            turns_that_come_together_share_without_overlap
             // fencing
             a_stale_holder_is_refused_by_every_call
             a_stale_heartbeat_is_told_which_leases_are_lost
@@ -358,6 +367,7 @@ mod tests {
             include_str!("observing.rs"),
             include_str!("planning.rs"),
             include_str!("replacing.rs"),
+            include_str!("turns.rs"),
         ];
         let cases: Vec<&str> = sources
             .iter()

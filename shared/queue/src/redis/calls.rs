@@ -15,9 +15,9 @@ use crate::clock::millis;
 use crate::limits::{self, MAX_COUNT, MAX_HISTORY};
 use crate::reasons::{CANCELLED, CANCELLED_MESSAGE, LOST, RAN_OUT};
 use crate::{
-    ClaimRequest, Claimed, Completion, Enqueued, Failure, HeartbeatReply, HeartbeatRequest, Lease,
-    NewTask, Page, Queue, QueueError, Reaped, Retry, Stats, TaskFilter, TaskId, TaskRecord,
-    TaskState, WorkerRecord, WorkerState, settings,
+    ClaimRequest, Claimed, CompletedAndClaimed, Completion, Enqueued, Failure, HeartbeatReply,
+    HeartbeatRequest, Lease, NewTask, Page, Queue, QueueError, Reaped, Retry, Stats, TaskFilter,
+    TaskId, TaskRecord, TaskState, WorkerRecord, WorkerState, settings,
 };
 
 /// Ids per call that only reads or changes tasks one by one.
@@ -116,6 +116,24 @@ impl Queue for RedisQueue {
             Value::Int(1) => Ok(()),
             _ => Err(lost(lease)),
         }
+    }
+
+    async fn complete_and_claim(
+        &self,
+        lease: &Lease,
+        completion: &Completion,
+        request: &ClaimRequest<'_>,
+    ) -> Result<CompletedAndClaimed, QueueError> {
+        limits::check_completion(&lease.task, completion)?;
+        limits::check_only(request.only)?;
+        let turn = (Finish::new(lease, completion), Wanted::new(request));
+        let answer = self.turns.call(self.trip(), turn).await;
+        let (completed, claimed) = answer
+            .map_err(|error| into_error(error, &self.name, "complete a task and claim the next"))?;
+        Ok(CompletedAndClaimed {
+            accepted: completed == Value::Int(1),
+            claimed: view::claimed(Fields::of(&self.name, claimed)?, request.request)?,
+        })
     }
 
     async fn fail(&self, lease: &Lease, failure: &Failure) -> Result<TaskState, QueueError> {

@@ -34,7 +34,7 @@ use keys::{Keys, QUEUES};
 use link::Link;
 use reply::{Fields, damaged};
 use script::Script;
-use together::{Claims, Completions};
+use together::{Claims, Completions, Turns};
 use trip::Trip;
 
 use crate::{Budgets, Clock, Lease, QueueError};
@@ -62,6 +62,7 @@ pub struct RedisQueue {
     link: Arc<Link>,
     claims: Claims,
     completions: Completions,
+    turns: Turns,
     budgets: Budgets,
     clock: Option<Arc<dyn Clock>>,
 }
@@ -105,6 +106,7 @@ impl RedisQueue {
             link: Arc::new(link),
             claims: Claims::default(),
             completions: Completions::default(),
+            turns: Turns::default(),
             budgets: options.budgets,
             clock: options.clock,
         })

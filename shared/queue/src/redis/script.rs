@@ -37,6 +37,13 @@ const REMOVAL: &str = include_str!("lua/lib/removal.lua");
 const TOGETHER: &str = include_str!("lua/lib/together.lua");
 const VIEW: &str = include_str!("lua/lib/view.lua");
 
+// Scripts that another one calls, with arguments of their own.
+const COMPLETE_BEGINS: &str = "local function complete(ARGV)\n";
+const COMPLETE_BODY: &str = include_str!("lua/complete.lua");
+const CLAIM_BEGINS: &str = "local function claim(ARGV)\n";
+const CLAIM_BODY: &str = include_str!("lua/claim.lua");
+const ENDS: &str = "end\n";
+
 macro_rules! script {
     ($(#[$doc:meta])* $name:ident, $file:literal, [$($key:ident),*], [$($part:ident),*]) => {
         $(#[$doc])*
@@ -132,6 +139,39 @@ script!(
     "complete.lua",
     [Meta, Tasks, Leases, Started, Requests, Counts, Rate],
     [CLOCK, RECORD, TOGETHER, COUNTS, LEASES]
+);
+script!(
+    COMPLETE_AND_CLAIM,
+    "complete_and_claim.lua",
+    [
+        Meta,
+        Tasks,
+        Ready,
+        ReadyPages,
+        Since,
+        SinceCounts,
+        Waiting,
+        Leases,
+        Started,
+        Requests,
+        Counts,
+        Rate
+    ],
+    [
+        CLOCK,
+        RECORD,
+        TOGETHER,
+        PAGES,
+        READY,
+        COUNTS,
+        LEASES,
+        COMPLETE_BEGINS,
+        COMPLETE_BODY,
+        ENDS,
+        CLAIM_BEGINS,
+        CLAIM_BODY,
+        ENDS
+    ]
 );
 script!(
     FAIL,

@@ -34,6 +34,10 @@ pub(super) struct Claims(Batch<Wanted, Value>);
 #[derive(Default)]
 pub(super) struct Completions(Batch<Finish, Value>);
 
+/// Completions that claim what comes next, under way.
+#[derive(Default)]
+pub(super) struct Turns(Batch<(Finish, Wanted), (Value, Value)>);
+
 impl Wanted {
     pub(super) fn new(request: &ClaimRequest<'_>) -> Self {
         Self {
@@ -113,9 +117,7 @@ impl Completions {
             let trip = trip.clone();
             async move {
                 let add = |command: &mut Cmd| {
-                    command
-                        .arg(millis(RATE_SLOT))
-                        .arg(millis(RATE_WINDOW) / millis(RATE_SLOT));
+                    add_rate(command);
                     finishes.iter().for_each(|one| one.add_to(command));
                 };
                 list(trip.run(&script::COMPLETE, &add).await?, finishes.len())
@@ -125,6 +127,43 @@ impl Completions {
             .call(finish, |_| 1, |work| link.start(work), send)
             .await
     }
+}
+
+impl Turns {
+    /// Completes and claims; the answers are those of [`Completions::call`] and of [`Claims::call`].
+    pub(super) async fn call(
+        &self,
+        trip: Trip,
+        turn: (Finish, Wanted),
+    ) -> RedisResult<(Value, Value)> {
+        let link = trip.link.clone();
+        let send = move |turns: Vec<(Finish, Wanted)>| {
+            let trip = trip.clone();
+            async move {
+                let add = |command: &mut Cmd| {
+                    command.arg(turns.len());
+                    add_rate(command);
+                    turns.iter().for_each(|(finish, _)| finish.add_to(command));
+                    turns.iter().for_each(|(_, wanted)| wanted.add_to(command));
+                };
+                let answer = trip.run(&script::COMPLETE_AND_CLAIM, &add).await?;
+                let mut both = list(answer, 2)?.into_iter();
+                let mut next = || list(both.next().unwrap_or(Value::Nil), turns.len());
+                Ok(next()?.into_iter().zip(next()?).collect())
+            }
+        };
+        let weight = |(_, wanted): &(Finish, Wanted)| wanted.weight();
+        self.0
+            .call(turn, weight, |work| link.start(work), send)
+            .await
+    }
+}
+
+/// The slots in which completions are summed.
+fn add_rate(command: &mut Cmd) {
+    command
+        .arg(millis(RATE_SLOT))
+        .arg(millis(RATE_WINDOW) / millis(RATE_SLOT));
 }
 
 /// An answer for each.

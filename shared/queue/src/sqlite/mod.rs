@@ -35,9 +35,9 @@ use presence::Presence;
 use thread::ConnectionThread;
 
 use crate::{
-    Budgets, ClaimRequest, Claimed, Clock, Completion, Enqueued, Failure, HeartbeatReply,
-    HeartbeatRequest, Lease, NewTask, Page, Queue, QueueError, Reaped, Stats, SystemClock,
-    TaskFilter, TaskId, TaskRecord, TaskState, WorkerRecord, limits, settings,
+    Budgets, ClaimRequest, Claimed, Clock, CompletedAndClaimed, Completion, Enqueued, Failure,
+    HeartbeatReply, HeartbeatRequest, Lease, NewTask, Page, Queue, QueueError, Reaped, Stats,
+    SystemClock, TaskFilter, TaskId, TaskRecord, TaskState, WorkerRecord, limits, settings,
 };
 
 /// Tasks written or read per transaction, so that other processes get their turn.
@@ -232,6 +232,29 @@ impl Queue for SqliteQueue {
         let (lease, completion) = (lease.clone(), completion.clone());
         self.write("complete a task", move |tx, now| {
             finish::complete(tx, now, &lease, &completion)
+        })
+        .await
+    }
+
+    async fn complete_and_claim(
+        &self,
+        lease: &Lease,
+        completion: &Completion,
+        request: &ClaimRequest<'_>,
+    ) -> Result<CompletedAndClaimed, QueueError> {
+        limits::check_completion(&lease.task, completion)?;
+        limits::check_only(request.only)?;
+        let op = "complete a task and claim the next";
+        let wanted = claim::Wanted::new(request, self.holder(op)?);
+        let (lease, completion) = (lease.clone(), completion.clone());
+        self.write(op, move |tx, now| {
+            let accepted = match finish::complete(tx, now, &lease, &completion) {
+                Ok(()) => true,
+                Err(Fault::Refused(QueueError::LeaseLost { .. })) => false,
+                Err(fault) => return Err(fault),
+            };
+            let claimed = claim::claim(tx, now, &wanted)?;
+            Ok(CompletedAndClaimed { accepted, claimed })
         })
         .await
     }

@@ -34,4 +34,5 @@ local function save_counts()
             end
         end
     end
+    changes = {}
 end
