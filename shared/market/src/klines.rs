@@ -4,6 +4,7 @@ use crate::cells;
 use crate::error::CellError;
 use crate::interval::Interval;
 use crate::kline::{self, Kline};
+use crate::kline_row::ROOM;
 use crate::lines::{Lines, ReadRow};
 use crate::quality::Quality;
 use crate::{Period, RowError};
@@ -55,12 +56,15 @@ pub enum MilledKlines {
 impl KlinesMill {
     /// A mill for the first reading of a file.
     pub fn new(interval: Interval, period: Period) -> Self {
+        let expected = interval
+            .length_us()
+            .map_or(0, |length| places(period, length));
         Self {
             lines: Lines::default(),
             rows: Rows {
                 interval,
                 period,
-                bars: Vec::new(),
+                bars: Vec::with_capacity(HELD.min(expected as usize)),
                 ascending: true,
                 highest: i64::MIN,
                 given_out: None,
@@ -132,7 +136,14 @@ impl KlinesMill {
 }
 
 impl ReadRow for Rows {
-    fn plain(&mut self, _chunk: &[u8], at: usize, _number: &mut u64) -> Result<usize, CellError> {
+    fn plain(&mut self, chunk: &[u8], mut at: usize, number: &mut u64) -> Result<usize, CellError> {
+        while let Some(room) = chunk[at..].first_chunk::<ROOM>()
+            && let Some((bar, length)) = Kline::parse_plain(room)
+        {
+            self.bar(bar, &chunk[at..at + length])?;
+            *number += 1;
+            at += length;
+        }
         Ok(at)
     }
 
@@ -140,13 +151,13 @@ impl ReadRow for Rows {
         if number == 1 && cells::is_header(line) {
             return cells::check_header(line, kline::COLUMNS);
         }
-        self.row(line)
+        self.bar(Kline::parse(line)?, line)
     }
 }
 
 impl Rows {
-    fn row(&mut self, line: &[u8]) -> Result<(), CellError> {
-        let bar = Kline::parse(line)?;
+    #[inline]
+    fn bar(&mut self, bar: Kline, line: &[u8]) -> Result<(), CellError> {
         self.quality.rows += 1;
         if self.torn {
             return Ok(());
@@ -232,18 +243,23 @@ impl Rows {
     fn summary(self) -> Quality {
         let mut quality = self.quality;
         quality.off_grid = Some(self.off_grid);
-        let places = |length| ((self.period.end_us() - self.period.start_us()) / length) as u64;
         quality.missing_bars = self
             .interval
             .length_us()
             .filter(|_| !self.interval.is_longer_than_a_day())
-            .map(|length| places(length).saturating_sub(self.on_grid));
+            .map(|length| places(self.period, length).saturating_sub(self.on_grid));
         if self.interval == Interval::MINUTE {
             // A bar beside the grid fills its minute all the same.
-            quality.missing_minutes = Some(places(MINUTE_US).saturating_sub(self.minutes));
+            let minutes = places(self.period, MINUTE_US);
+            quality.missing_minutes = Some(minutes.saturating_sub(self.minutes));
         }
         quality
     }
+}
+
+/// How many bars of a length in microseconds a period has room for.
+fn places(period: Period, length_us: i64) -> u64 {
+    ((period.end_us() - period.start_us()) / length_us) as u64
 }
 
 #[cfg(test)]
@@ -270,6 +286,37 @@ mod tests {
             MilledKlines::Whole(bars, quality) => (bars, *quality),
             MilledKlines::Again => panic!("too few bars to be given out"),
         }
+    }
+
+    #[test]
+    fn where_the_chunks_were_cut_does_not_matter() {
+        let text: String = (0..200)
+            .map(|minute| row(START_MS + minute * 60_000, &format!("{minute}.25")))
+            .collect();
+        let whole = mill("1m", &text);
+        assert_eq!(whole.0.len(), 200);
+        for chunk in [1, 7, 61, 300, 1000] {
+            let mut mill = KlinesMill::new(Interval::MINUTE, day());
+            for chunk in text.as_bytes().chunks(chunk) {
+                mill.feed(chunk).unwrap();
+            }
+            let MilledKlines::Whole(bars, quality) = mill.finish().unwrap() else {
+                panic!("too few bars to be given out")
+            };
+            assert_eq!((bars, *quality), whole, "{chunk}");
+        }
+    }
+
+    #[test]
+    fn a_bad_row_among_many_is_named_by_its_line() {
+        let mut rows: Vec<_> = (0..200)
+            .map(|minute| row(START_MS + minute * 60_000, "1"))
+            .collect();
+        rows[149] = row(START_MS, "one");
+        let error = KlinesMill::new(Interval::MINUTE, day())
+            .feed(rows.concat().as_bytes())
+            .unwrap_err();
+        assert_eq!((error.line, error.column), (150, "volume"));
     }
 
     #[test]
