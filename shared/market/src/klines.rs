@@ -1,5 +1,7 @@
 //! A whole klines CSV, chunk by chunk, into sorted bars of unique times.
 
+use std::ops::Range;
+
 use crate::cells;
 use crate::error::CellError;
 use crate::interval::Interval;
@@ -31,6 +33,8 @@ pub struct KlinesMill {
 struct Rows {
     interval: Interval,
     period: Period,
+    /// Where bars of the period open.
+    opens: Range<i64>,
     bars: Vec<Kline>,
     ascending: bool,
     highest: i64,
@@ -64,6 +68,7 @@ impl KlinesMill {
             rows: Rows {
                 interval,
                 period,
+                opens: opens(interval, period),
                 bars: Vec::with_capacity(HELD.min(expected as usize)),
                 ascending: true,
                 highest: i64::MIN,
@@ -166,7 +171,7 @@ impl Rows {
         if open < self.highest {
             self.quality.unordered += 1;
         }
-        if !self.covers(open) {
+        if !self.opens.contains(&open) {
             self.quality.out_of_period += 1;
             self.highest = self.highest.max(open);
             return Ok(());
@@ -192,16 +197,6 @@ impl Rows {
         self.quality.first_ts = Some(self.quality.first_ts.map_or(open, |first| first.min(open)));
         self.quality.last_ts = Some(self.quality.last_ts.map_or(open, |last| last.max(open)));
         Ok(())
-    }
-
-    /// A bar belongs where it opens; one longer than a day may have opened before the period it reaches into.
-    fn covers(&self, open_us: i64) -> bool {
-        let (start, end) = (self.period.start_us(), self.period.end_us());
-        if !self.interval.is_longer_than_a_day() {
-            return (start..end).contains(&open_us);
-        }
-        let longest = self.interval.length_us().unwrap_or(31 * 86_400_000_000);
-        open_us < end && open_us + longest > start
     }
 
     fn replaced(quality: &mut Quality, old: &Kline, new: &Kline) {
@@ -255,6 +250,16 @@ impl Rows {
         }
         quality
     }
+}
+
+/// A bar belongs where it opens; one longer than a day may have opened before the period it reaches into.
+fn opens(interval: Interval, period: Period) -> Range<i64> {
+    let (start, end) = (period.start_us(), period.end_us());
+    if !interval.is_longer_than_a_day() {
+        return start..end;
+    }
+    let longest = interval.length_us().unwrap_or(31 * 86_400_000_000);
+    start - longest + 1..end
 }
 
 /// How many bars of a length in microseconds a period has room for.
