@@ -121,7 +121,7 @@ impl Enqueuer {
             rank: days_since_epoch(name),
             bytes,
             spec: spec.to_owned(),
-            replaces: name.days().map(|day| TaskId::new(day.task_id())).collect(),
+            replaces: name.task_ids_of_days().map(TaskId::new).collect(),
             ..NewTask::new(name.task_id(), name.data.to_string())
         }
     }

@@ -164,15 +164,15 @@ async fn check_symbols(
     asking: Asking,
     found: &[(Data, Symbol, Chosen)],
 ) -> Result<(), PlanError> {
-    let has_something = |symbol: &Symbol| {
-        found
-            .iter()
-            .any(|(_, of, chosen)| of == symbol && !chosen.archives.is_empty())
-    };
+    let with_something: BTreeSet<&Symbol> = found
+        .iter()
+        .filter(|(_, _, chosen)| !chosen.archives.is_empty())
+        .map(|(_, symbol, _)| symbol)
+        .collect();
     let without: BTreeSet<&Symbol> = found
         .iter()
         .map(|(_, symbol, _)| symbol)
-        .filter(|symbol| !has_something(symbol))
+        .filter(|symbol| !with_something.contains(symbol))
         .collect();
     if asking == Asking::Listing
         && let Symbols::These(_) = selection.symbols

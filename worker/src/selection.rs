@@ -1,20 +1,23 @@
 //! Which tasks a worker claims: everything, or the ones a run selected.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tapemill_queue::{Claim, ClaimRequest, Queue, QueueError, TaskId, Wait, WorkerId};
+use tapemill_queue::{Claim, ClaimRequest, Queue, QueueError, TaskId, TaskState, Wait, WorkerId};
 use uuid::Uuid;
 
 use crate::next::Next;
 
-/// Ids asked for in one claim; the queue allows 1,000.
+/// Ids looked up in one call; the queue allows 1,000 in a claim.
 const WINDOW: usize = 500;
 
-/// Ids asked for in place of one task that ends. Mostly the first can be had; where other workers have these, the
-/// next claim looks at all.
-const FIRST: usize = 32;
+/// Ids named in a first claim for each task that is wanted. Mostly they can be had, and the queue looks up each one that
+/// is named; where others hold them, the next claims name more and more.
+const FIRST_WINDOW: usize = 4;
+
+/// Ids named for the place of one task that ends. Where other workers have these, the next claim looks at all.
+const NEXT_WINDOW: usize = 16;
 
 /// Which tasks a worker is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,8 +99,28 @@ impl Open {
     }
 
     fn taken(&self, claims: &[Claim]) {
-        self.tasks()
-            .retain(|task| !claims.iter().any(|claim| claim.task == *task));
+        let mut open = self.tasks();
+        for claim in claims {
+            // Mostly the first that is left.
+            let at = open.iter().position(|task| *task == claim.task);
+            at.and_then(|at| open.remove(at));
+        }
+    }
+
+    /// Forgets those of some tasks that others finished, or every claim would name them again. Returns how many; where the
+    /// queue does not answer, the next claim will.
+    async fn forget_finished(&self, some: &[TaskId], queue: &dyn Queue) -> usize {
+        let Ok(states) = queue.states(some).await else {
+            return 0;
+        };
+        let finished: HashSet<&TaskId> = (some.iter().zip(states))
+            .filter(|(_, state)| state.is_some_and(TaskState::is_finished))
+            .map(|(task, _)| task)
+            .collect();
+        let mut open = self.tasks();
+        let before = open.len();
+        open.retain(|task| !finished.contains(task));
+        before - open.len()
     }
 
     fn tasks(&self) -> MutexGuard<'_, VecDeque<TaskId>> {
@@ -127,7 +150,7 @@ impl Remaining {
     pub fn first(&self) -> Option<Vec<TaskId>> {
         match self {
             Self::Everything { .. } => None,
-            Self::Selection(open) => Some(open.window(0, FIRST)),
+            Self::Selection(open) => Some(open.window(0, NEXT_WINDOW)),
         }
     }
 
@@ -150,15 +173,16 @@ impl Remaining {
         let mut claims = Vec::new();
         let mut wait = Wait::Empty;
         let mut from = 0;
+        let mut named = limit.saturating_mul(FIRST_WINDOW).min(WINDOW);
         while claims.len() < limit {
-            let window = open.window(from, WINDOW);
+            let window = open.window(from, named);
             if window.is_empty() {
                 break;
             }
-            let answer = claimant.claim(limit - claims.len(), Some(&window)).await;
-            let claimed = match answer {
+            let wanted = limit - claims.len();
+            let claimed = match claimant.claim(wanted, Some(&window)).await {
                 Ok((claimed, window_wait)) => {
-                    wait = window_wait;
+                    wait = sooner(wait, window_wait);
                     claimed
                 }
                 // What is in hand is worked on; the next claim meets the trouble again.
@@ -169,8 +193,14 @@ impl Remaining {
                 break;
             }
             // A repeated request may bring tasks of another window.
-            from += window.len().saturating_sub(claimed.len());
             open.taken(&claimed);
+            let mut left = window.len().saturating_sub(claimed.len());
+            if claimed.len() < wanted && window.len() == WINDOW {
+                let forgotten = open.forget_finished(&window, claimant.queue).await;
+                left = left.saturating_sub(forgotten);
+            }
+            from += left;
+            named = (named * FIRST_WINDOW).min(WINDOW);
             claims.extend(claimed);
         }
         Ok((claims, wait))
@@ -213,5 +243,127 @@ impl Remaining {
         if let Self::Selection(open) = self {
             open.tasks().push_front(task);
         }
+    }
+}
+
+/// Which of two hints of windows holds for both.
+fn sooner(one: Wait, other: Wait) -> Wait {
+    match (one, other) {
+        (Wait::NotBefore(one), Wait::NotBefore(other)) => Wait::NotBefore(one.min(other)),
+        (hint, Wait::Empty) | (_, hint) => hint,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tapemill_queue::{Completion, Failure, NewTask, Outcome, Retry, SqliteQueue, sqlite};
+    use tempfile::TempDir;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(60);
+
+    /// A queue of so many tasks, and their ids in the order of a plan.
+    async fn planned(tasks: usize) -> (TempDir, SqliteQueue, Vec<TaskId>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("queue.db");
+        let queue = SqliteQueue::open(path, sqlite::Options::default()).unwrap();
+        let new: Vec<_> = (0..tasks)
+            .map(|number| NewTask::new(format!("task/{number:05}"), "d"))
+            .collect();
+        queue.enqueue(&new).await.unwrap();
+        let ids = new.into_iter().map(|task| task.id).collect();
+        (folder, queue, ids)
+    }
+
+    async fn claim(
+        queue: &SqliteQueue,
+        remaining: &mut Remaining,
+        limit: usize,
+    ) -> (Vec<Claim>, Wait) {
+        let worker = WorkerId::fresh();
+        let draining = CancellationToken::new();
+        let next = Next::new(worker.clone(), LEASE, remaining.clone(), draining);
+        let mut claimant = Claimant::new(queue, &worker, LEASE, &next);
+        remaining.claim(&mut claimant, limit).await.unwrap()
+    }
+
+    async fn finish(queue: &SqliteQueue, claims: &[Claim]) {
+        for claim in claims {
+            let completion = Completion {
+                outcome: Outcome::Done,
+                summary: String::new(),
+                rows: 1,
+                bytes: 1,
+            };
+            queue.complete(&claim.lease(), &completion).await.unwrap();
+        }
+    }
+
+    fn ids_of(claims: &[Claim]) -> Vec<TaskId> {
+        claims.iter().map(|claim| claim.task.clone()).collect()
+    }
+
+    #[tokio::test]
+    async fn tasks_come_in_the_order_of_the_selection_however_many_others_hold() {
+        let (_folder, queue, ids) = planned(1_300).await;
+        let mut ours = Remaining::new(Scope::Selection(ids.clone()));
+        let mut theirs = Remaining::new(Scope::Selection(ids[5..1_200].to_vec()));
+        let held = claim(&queue, &mut theirs, 1_195).await.0;
+        assert_eq!(held.len(), 1_195);
+
+        let (claims, _) = claim(&queue, &mut ours, 3).await;
+        assert_eq!(ids_of(&claims), ids[..3]);
+        let (claims, _) = claim(&queue, &mut ours, 4).await;
+        assert_eq!(ids_of(&claims), [&ids[3..5], &ids[1_200..1_202]].concat());
+
+        for task in &held {
+            queue.release(&task.lease()).await.unwrap();
+        }
+        let (claims, _) = claim(&queue, &mut ours, 2).await;
+        assert_eq!(
+            ids_of(&claims),
+            ids[5..7],
+            "what is handed back is not forgotten"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_others_finished_is_named_once() {
+        let (_folder, queue, ids) = planned(2_000).await;
+        let mut theirs = Remaining::new(Scope::Selection(ids[..1_900].to_vec()));
+        let done = claim(&queue, &mut theirs, 1_900).await.0;
+        finish(&queue, &done).await;
+        let mut ours = Remaining::new(Scope::Selection(ids.clone()));
+
+        let (claims, _) = claim(&queue, &mut ours, 1).await;
+
+        assert_eq!(ids_of(&claims), ids[1_900..1_901]);
+        let Remaining::Selection(open) = &ours else {
+            unreachable!("it was made of a selection")
+        };
+        let left = open.tasks().len();
+        assert!(left < 700, "{left} of 2,000 are left");
+    }
+
+    #[tokio::test]
+    async fn a_task_that_waits_is_not_hidden_by_finished_ones_behind_it() {
+        let (_folder, queue, ids) = planned(30).await;
+        let mut all = Remaining::new(Scope::Selection(ids.clone()));
+        let claims = claim(&queue, &mut all, 30).await.0;
+        finish(&queue, &claims[1..]).await;
+        let failure = Failure {
+            reason: "test".to_owned(),
+            message: String::new(),
+            retry: Retry::After(LEASE),
+        };
+        queue.fail(&claims[0].lease(), &failure).await.unwrap();
+        let mut ours = Remaining::new(Scope::Selection(ids));
+
+        let (claims, wait) = claim(&queue, &mut ours, 1).await;
+
+        assert!(claims.is_empty());
+        assert!(matches!(wait, Wait::NotBefore(_)), "{wait:?}");
     }
 }

@@ -48,6 +48,7 @@ pub use lake::{Lake, TableFile};
 pub use lineage::{CODEC, Footer, Lineage, Source, read_lineage};
 pub use local::PART_VERSION_SUFFIX;
 pub use output::{Output, REPLACES_DAYS};
+pub use parquet_format::BAR_GROUP_ROWS;
 pub use paths::{LakePath, Layout, TablePath};
 pub use publish::{Part, Published, Staged};
 pub use reader::{TableReader, read_table};

@@ -35,7 +35,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 /// Rows of a row group in tables of bars: a week of minutes.
-pub(crate) const BAR_GROUP_ROWS: usize = 10_080;
+pub const BAR_GROUP_ROWS: usize = 10_080;
 /// Rows of a row group in tables of events.
 pub(crate) const EVENT_GROUP_ROWS: usize = 131_072;
 /// The most rows of a page, which is also what a writer gathers before it encodes.

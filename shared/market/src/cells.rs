@@ -92,11 +92,17 @@ pub(crate) fn time_us(column: &'static str, cell: &[u8]) -> Result<i64, CellErro
         (_, true) => return Err(bad()),
         _ => iso_us(std::str::from_utf8(text).map_err(|_| bad())?).ok_or_else(bad)?,
     };
-    if (EARLIEST_US..LATEST_US).contains(&time) {
+    if is_plausible_us(time) {
         Ok(time)
     } else {
         Err(bad())
     }
+}
+
+/// Whether an exchange may have had this time.
+#[inline]
+pub(crate) fn is_plausible_us(time: i64) -> bool {
+    (EARLIEST_US..LATEST_US).contains(&time)
 }
 
 fn iso_us(text: &str) -> Option<i64> {

@@ -93,6 +93,17 @@ impl ArchiveName {
         )
     }
 
+    /// The ids of the tasks of a month's days, which it replaces; none for a day's archive.
+    pub fn task_ids_of_days(&self) -> impl Iterator<Item = String> + use<> {
+        let days = match self.period {
+            Period::Month(first) => first.days_in_month(),
+            Period::Day(_) => 0,
+        };
+        // A plan needs them for each of its months: what they have in common is put together once.
+        let month = self.task_id();
+        (1..=days).map(move |day| format!("{month}-{day:02}"))
+    }
+
     /// Reads a task's id back.
     ///
     /// # Errors
@@ -240,6 +251,14 @@ mod tests {
             .collect();
         assert_eq!(days.len(), 29);
         assert_eq!(days[28], "um/aggTrades/BTCUSDT/2024-02-29");
+        let ids = name("um/aggTrades/BTCUSDT/2024-02").task_ids_of_days();
+        assert!(ids.eq(days));
+        assert_eq!(
+            name("um/aggTrades/BTCUSDT/2024-02-03")
+                .task_ids_of_days()
+                .count(),
+            0
+        );
         assert_eq!(name("um/aggTrades/BTCUSDT/2024-02-03").days().count(), 0);
     }
 

@@ -28,6 +28,16 @@ const POW5: [u64; 28] = {
     table
 };
 
+/// As [`round`], of a number of one limb.
+#[inline]
+pub(crate) fn round_small(value: u64, scale: u32) -> f64 {
+    // Both the number and the power of ten are exact, so their quotient is rounded once.
+    match EXACT_F64.get(scale as usize) {
+        Some(power) if value <= 1 << 53 => value as f64 / power,
+        _ => round(&[value], scale),
+    }
+}
+
 /// `limbs` (lowest first) divided by 10 to the `scale`, to the nearest `f64`, ties to even.
 pub(crate) fn round(limbs: &[u64], scale: u32) -> f64 {
     let used = limbs
@@ -36,8 +46,7 @@ pub(crate) fn round(limbs: &[u64], scale: u32) -> f64 {
         .map_or(0, |at| at + 1);
     match used {
         0 => 0.0,
-        // Both the number and the power of ten are exact, so their quotient is rounded once.
-        1 if limbs[0] <= 1 << 53 && scale <= 22 => limbs[0] as f64 / EXACT_F64[scale as usize],
+        1 if limbs[0] <= 1 << 53 && scale <= 22 => round_small(limbs[0], scale),
         1 => round_u128(u128::from(limbs[0]), scale)
             .unwrap_or_else(|| round_text(&limbs[..1], scale)),
         2 => round_u128(u128::from(limbs[0]) | u128::from(limbs[1]) << 64, scale)

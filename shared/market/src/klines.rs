@@ -1,9 +1,12 @@
 //! A whole klines CSV, chunk by chunk, into sorted bars of unique times.
 
+use std::ops::Range;
+
 use crate::cells;
 use crate::error::CellError;
 use crate::interval::Interval;
 use crate::kline::{self, Kline};
+use crate::kline_row::ROOM;
 use crate::lines::{Lines, ReadRow};
 use crate::quality::Quality;
 use crate::{Period, RowError};
@@ -30,6 +33,8 @@ pub struct KlinesMill {
 struct Rows {
     interval: Interval,
     period: Period,
+    /// Where bars of the period open.
+    opens: Range<i64>,
     bars: Vec<Kline>,
     ascending: bool,
     highest: i64,
@@ -55,12 +60,16 @@ pub enum MilledKlines {
 impl KlinesMill {
     /// A mill for the first reading of a file.
     pub fn new(interval: Interval, period: Period) -> Self {
+        let expected = interval
+            .length_us()
+            .map_or(0, |length| places(period, length));
         Self {
             lines: Lines::default(),
             rows: Rows {
                 interval,
                 period,
-                bars: Vec::new(),
+                opens: opens(interval, period),
+                bars: Vec::with_capacity(HELD.min(expected as usize)),
                 ascending: true,
                 highest: i64::MIN,
                 given_out: None,
@@ -132,7 +141,14 @@ impl KlinesMill {
 }
 
 impl ReadRow for Rows {
-    fn plain(&mut self, _chunk: &[u8], at: usize, _number: &mut u64) -> Result<usize, CellError> {
+    fn plain(&mut self, chunk: &[u8], mut at: usize, number: &mut u64) -> Result<usize, CellError> {
+        while let Some(room) = chunk[at..].first_chunk::<ROOM>()
+            && let Some((bar, length)) = Kline::parse_plain(room)
+        {
+            self.bar(bar, &chunk[at..at + length])?;
+            *number += 1;
+            at += length;
+        }
         Ok(at)
     }
 
@@ -140,13 +156,13 @@ impl ReadRow for Rows {
         if number == 1 && cells::is_header(line) {
             return cells::check_header(line, kline::COLUMNS);
         }
-        self.row(line)
+        self.bar(Kline::parse(line)?, line)
     }
 }
 
 impl Rows {
-    fn row(&mut self, line: &[u8]) -> Result<(), CellError> {
-        let bar = Kline::parse(line)?;
+    #[inline]
+    fn bar(&mut self, bar: Kline, line: &[u8]) -> Result<(), CellError> {
         self.quality.rows += 1;
         if self.torn {
             return Ok(());
@@ -155,7 +171,7 @@ impl Rows {
         if open < self.highest {
             self.quality.unordered += 1;
         }
-        if !self.covers(open) {
+        if !self.opens.contains(&open) {
             self.quality.out_of_period += 1;
             self.highest = self.highest.max(open);
             return Ok(());
@@ -181,16 +197,6 @@ impl Rows {
         self.quality.first_ts = Some(self.quality.first_ts.map_or(open, |first| first.min(open)));
         self.quality.last_ts = Some(self.quality.last_ts.map_or(open, |last| last.max(open)));
         Ok(())
-    }
-
-    /// A bar belongs where it opens; one longer than a day may have opened before the period it reaches into.
-    fn covers(&self, open_us: i64) -> bool {
-        let (start, end) = (self.period.start_us(), self.period.end_us());
-        if !self.interval.is_longer_than_a_day() {
-            return (start..end).contains(&open_us);
-        }
-        let longest = self.interval.length_us().unwrap_or(31 * 86_400_000_000);
-        open_us < end && open_us + longest > start
     }
 
     fn replaced(quality: &mut Quality, old: &Kline, new: &Kline) {
@@ -232,18 +238,33 @@ impl Rows {
     fn summary(self) -> Quality {
         let mut quality = self.quality;
         quality.off_grid = Some(self.off_grid);
-        let places = |length| ((self.period.end_us() - self.period.start_us()) / length) as u64;
         quality.missing_bars = self
             .interval
             .length_us()
             .filter(|_| !self.interval.is_longer_than_a_day())
-            .map(|length| places(length).saturating_sub(self.on_grid));
+            .map(|length| places(self.period, length).saturating_sub(self.on_grid));
         if self.interval == Interval::MINUTE {
             // A bar beside the grid fills its minute all the same.
-            quality.missing_minutes = Some(places(MINUTE_US).saturating_sub(self.minutes));
+            let minutes = places(self.period, MINUTE_US);
+            quality.missing_minutes = Some(minutes.saturating_sub(self.minutes));
         }
         quality
     }
+}
+
+/// A bar belongs where it opens; one longer than a day may have opened before the period it reaches into.
+fn opens(interval: Interval, period: Period) -> Range<i64> {
+    let (start, end) = (period.start_us(), period.end_us());
+    if !interval.is_longer_than_a_day() {
+        return start..end;
+    }
+    let longest = interval.length_us().unwrap_or(31 * 86_400_000_000);
+    start - longest + 1..end
+}
+
+/// How many bars of a length in microseconds a period has room for.
+fn places(period: Period, length_us: i64) -> u64 {
+    ((period.end_us() - period.start_us()) / length_us) as u64
 }
 
 #[cfg(test)]
@@ -270,6 +291,37 @@ mod tests {
             MilledKlines::Whole(bars, quality) => (bars, *quality),
             MilledKlines::Again => panic!("too few bars to be given out"),
         }
+    }
+
+    #[test]
+    fn where_the_chunks_were_cut_does_not_matter() {
+        let text: String = (0..200)
+            .map(|minute| row(START_MS + minute * 60_000, &format!("{minute}.25")))
+            .collect();
+        let whole = mill("1m", &text);
+        assert_eq!(whole.0.len(), 200);
+        for chunk in [1, 7, 61, 300, 1000] {
+            let mut mill = KlinesMill::new(Interval::MINUTE, day());
+            for chunk in text.as_bytes().chunks(chunk) {
+                mill.feed(chunk).unwrap();
+            }
+            let MilledKlines::Whole(bars, quality) = mill.finish().unwrap() else {
+                panic!("too few bars to be given out")
+            };
+            assert_eq!((bars, *quality), whole, "{chunk}");
+        }
+    }
+
+    #[test]
+    fn a_bad_row_among_many_is_named_by_its_line() {
+        let mut rows: Vec<_> = (0..200)
+            .map(|minute| row(START_MS + minute * 60_000, "1"))
+            .collect();
+        rows[149] = row(START_MS, "one");
+        let error = KlinesMill::new(Interval::MINUTE, day())
+            .feed(rows.concat().as_bytes())
+            .unwrap_err();
+        assert_eq!((error.line, error.column), (150, "volume"));
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod hour;
 mod ids;
 mod interval;
 mod kline;
+mod kline_row;
 mod klines;
 mod lines;
 mod market;

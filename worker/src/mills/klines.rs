@@ -1,12 +1,14 @@
 //! klines → `klines_I`, and `klines_1h_from_1m` where they are of one minute.
 
 use tapemill_lake::tables::{TIME_COLUMN, Table, klines};
-use tapemill_lake::{Footer, LakeError, Output, StagedTable, TableOptions, TableWriter};
+use tapemill_lake::{
+    BAR_GROUP_ROWS, Footer, LakeError, Output, StagedTable, TableOptions, TableWriter,
+};
 use tapemill_market::{
     ArchiveName, Interval, Kline, KlinesMill, MilledKlines, Quality, hours_from_minutes,
 };
 
-use super::{BATCH_ROWS, Mill, MillError, Milled, Plan, Reading};
+use super::{Mill, MillError, Milled, Plan, Reading};
 
 #[derive(Clone)]
 pub(super) struct KlinesPlan {
@@ -132,7 +134,8 @@ impl Milled for Bars {
 }
 
 fn write(writer: &mut TableWriter, plan: &KlinesPlan, bars: &[Kline]) -> Result<(), LakeError> {
-    for batch in bars.chunks(BATCH_ROWS) {
+    // Of a whole row group, so that the writer has nothing to put together.
+    for batch in bars.chunks(BAR_GROUP_ROWS) {
         writer.write(&plan.table().batch(plan.name.symbol.as_str(), batch))?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 use redis::Cmd;
 
 use crate::limits::{MAX_COUNT, MAX_RANK};
-use crate::{Enqueued, NewTask, QueueError};
+use crate::{Enqueued, NewTask, QueueError, TaskId};
 
 use super::reply::Fields;
 
@@ -47,11 +47,28 @@ pub(super) fn add_task(command: &mut Cmd, task: &NewTask) {
         .arg(task.bytes.min(MAX_COUNT))
         .arg(&task.spec)
         .arg(u8::from(task.reopen))
-        .arg(summary.unwrap_or_default())
-        .arg(task.replaces.len());
-    task.replaces.iter().for_each(|id| {
-        command.arg(id.as_str());
+        .arg(summary.unwrap_or_default());
+    let (beginning, rests) = replaced(task);
+    command.arg(beginning).arg(rests);
+}
+
+/// The ids a task replaces: what they all begin with, and what follows it in each, one a line and never empty.
+///
+/// A plan names each day of every month, and a server would spend most of its time on so many arguments.
+fn replaced(task: &NewTask) -> (&str, String) {
+    // What no task can be called is not there.
+    let is_name = |id: &&str| !id.is_empty() && !id.contains(char::is_control);
+    let ids = task.replaces.iter().map(TaskId::as_str).filter(is_name);
+    let Some(first) = ids.clone().next() else {
+        return ("", String::new());
+    };
+    let common = ids.clone().fold(first.len(), |common, id| {
+        let alike = first.bytes().zip(id.bytes()).take_while(|(a, b)| a == b);
+        common.min(alike.count()).min(id.len() - 1)
     });
+    let common = first.floor_char_boundary(common);
+    let rests: Vec<&str> = ids.map(|id| &id[common..]).collect();
+    (&first[..common], rests.join("\n"))
 }
 
 /// Reads what `enqueue.lua` returns.
@@ -68,6 +85,26 @@ pub(super) fn enqueued(mut fields: Fields) -> Result<Enqueued, QueueError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn replaced_ids_are_told_by_what_follows_their_common_beginning() {
+        let told = |ids: &[&str]| {
+            let task = NewTask {
+                replaces: ids.iter().map(|id| TaskId::new(*id)).collect(),
+                ..NewTask::new("new", "d")
+            };
+            let (beginning, rests) = replaced(&task);
+            (beginning.to_owned(), rests)
+        };
+        let pair = |beginning: &str, rests: &str| (beginning.to_owned(), rests.to_owned());
+        assert_eq!(told(&[]), pair("", ""));
+        assert_eq!(told(&["a"]), pair("", "a"));
+        assert_eq!(told(&["m-01", "m-02", "m-13"]), pair("m-", "01\n02\n13"));
+        assert_eq!(told(&["m-1", "m-1", "m-12"]), pair("m-", "1\n1\n12"));
+        assert_eq!(told(&["a", "b"]), pair("", "a\nb"));
+        assert_eq!(told(&["mä", "mö"]), pair("m", "ä\nö"), "between characters");
+        assert_eq!(told(&["x\ny", "", "z"]), pair("", "z"), "no names of tasks");
+    }
 
     #[test]
     fn calls_are_bounded_in_tasks_and_bytes_and_keep_the_order() {

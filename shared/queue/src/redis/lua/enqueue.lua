@@ -1,7 +1,8 @@
 -- Plans tasks; those already there stay as they are, but for what NewTask says.
 -- ARGV[2] schema of this release
 -- then for each task: id, dataset, urgent (0, 1), rank, bytes, spec, reopen (0, 1),
---   done ("" or "=" and the summary), how many tasks it replaces, and their ids
+--   done ("" or "=" and the summary), and the tasks it replaces: what their ids begin with, and the
+--   rests, one a line
 -- Returns how many were created, reopened, adopted, unchanged, replaced.
 local created, reopened, adopted, unchanged, replaced = 0, 0, 0, 0, 0
 local floor = tonumber(redis.call('HGET', META, 'floor') or 0)
@@ -87,6 +88,24 @@ local function plan_again(id, task, plan, summary, reopen)
     end
 end
 
+local function remove_replaced(id, beginning, rests)
+    local others = {}
+    for rest in string.gmatch(rests, '[^\n]+') do
+        others[#others + 1] = beginning .. rest
+    end
+    -- One call for all, as mostly none of them is there.
+    local found = redis.call('HMGET', TASKS, unpack(others))
+    for position, other in ipairs(others) do
+        -- Again, as it may be named twice.
+        local task = found[position] and other ~= id and read_task(other)
+        if task then
+            remove_task(other, task)
+            floor = math.max(floor, task[GENERATION])
+            replaced = replaced + 1
+        end
+    end
+end
+
 redis.call('HSETNX', META, 'schema', ARGV[2])
 local at = 3
 while at <= #ARGV do
@@ -97,17 +116,10 @@ while at <= #ARGV do
     }
     local reopen = ARGV[at + 6] == '1'
     local summary = ARGV[at + 7] ~= '' and string.sub(ARGV[at + 7], 2)
-    local replaces = tonumber(ARGV[at + 8])
-    for position = at + 9, at + 8 + replaces do
-        local other = ARGV[position]
-        local task = other ~= id and read_task(other)
-        if task then
-            remove_task(other, task)
-            floor = math.max(floor, task[GENERATION])
-            replaced = replaced + 1
-        end
+    if ARGV[at + 9] ~= '' then
+        remove_replaced(id, ARGV[at + 8], ARGV[at + 9])
     end
-    at = at + 9 + replaces
+    at = at + 10
     local task = read_task(id)
     if task then
         plan_again(id, task, plan, summary, reopen)
