@@ -57,18 +57,20 @@ def table(minute=60_000, count=2, price=0.1, volume=3e9):
     counts = {'minute': [0, minute], 'trade_count': [1, count]}
     return pa.table({**counts, 'price_low': [0.1, price], 'base_volume': [1.0, volume]})
 
-print(difference(table(), table(volume=3e9 + 1)))
+print(difference(table(), table(volume=3e9 + 1), 1e-9))
+print(difference(table(), table(volume=3e9 + 1), 0))
 for other in [table(120_000), table(count=3), table(price=0.100000000001)]:
-    print(difference(table(), other))
+    print(difference(table(), other, 1e-9))
 for volume in [3e9 + 10, float('nan')]:
-    print(difference(table(), table(volume=volume)))
-print(difference(table(), table().slice(1)))
+    print(difference(table(), table(volume=volume), 1e-9))
+print(difference(table(), table().slice(1), 1e-9))
 ";
     let bench = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench");
 
     let told = Python::new().run(&["-c", script, bench.to_str().expect("a plain path")]);
 
     let expected = "None
+base_volume of row 1 is 3000000001.0, ours 3000000000.0
 minute of row 1 is 120000, ours 60000
 trade_count of row 1 is 3, ours 2
 price_low of row 1 is 0.100000000001, ours 0.1
