@@ -81,7 +81,8 @@ pub trait Queue: Send + Sync + 'static {
 
     /// As [`Queue::complete`] and then [`Queue::claim`], in one call: a worker finishes a task and has
     /// the next. It claims too when the completion is refused, which is told and no error: the
-    /// holder is free all the same. Repeating it with the same lease and request repeats both.
+    /// holder is free all the same. A store that is full completes and claims nothing, with
+    /// [`Wait::Ready`](crate::Wait): the next claim is told. Repeating it with the same lease and request repeats both.
     ///
     /// # Errors
     ///

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tapemill_queue::redis::{Credentials, Options};
 use tapemill_queue::{
     Beat, Claim, ClaimRequest, Completion, HeartbeatRequest, LostReason, NewTask, Outcome,
-    Progress, Queue, QueueError, RedisQueue, TaskState, WorkerId, WorkerState,
+    Progress, Queue, QueueError, RedisQueue, TaskState, Wait, WorkerId, WorkerState,
 };
 use tapemill_test_servers::{Aof, Keep, Redis, RedisCluster, RedisOptions, RedisSentinel};
 use uuid::Uuid;
@@ -218,10 +218,12 @@ async fn a_full_server_refuses_plans_but_costs_nobody_a_lease_or_a_result() {
             NewTask::new("a", "d"),
             NewTask::new("b", "d"),
             NewTask::new("c", "d"),
+            NewTask::new("e", "d"),
         ])
         .await
         .unwrap();
     let (finished, given_back) = (claim_one(&queue).await, claim_one(&queue).await);
+    let followed = claim_one(&queue).await;
 
     let mut planned = 0;
     let refused = loop {
@@ -259,13 +261,27 @@ async fn a_full_server_refuses_plans_but_costs_nobody_a_lease_or_a_result() {
     assert_eq!(lost(&queue, &finished).await, []);
     queue.complete(&finished.lease(), &output()).await.unwrap();
     queue.release(&given_back.lease()).await.unwrap();
+    let one = ClaimRequest {
+        request: Uuid::new_v4(),
+        limit: 1,
+        ..all
+    };
+    let answer = queue
+        .complete_and_claim(&followed.lease(), &output(), &one)
+        .await
+        .unwrap();
+    assert!(answer.accepted);
+    assert_eq!(
+        (answer.claimed.claims, answer.claimed.wait),
+        (vec![], Wait::Ready)
+    );
     let totals = queue
         .stats()
         .await
         .unwrap()
         .totals()
         .map(|count| count.tasks);
-    assert_eq!(totals, [planned + 2, 0, 1, 0, 0]);
+    assert_eq!(totals, [planned + 2, 0, 2, 0, 0]);
 
     redis.cli(&["CONFIG", "SET", "maxmemory", "0"]);
     queue.enqueue(&[NewTask::new("later", "d")]).await.unwrap();
