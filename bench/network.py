@@ -124,12 +124,13 @@ def klines(bench):
         section.rows.append([contender.name, *cells, *without])
     for contender in ours if polars else []:
         backend = contender.name.removeprefix("tapemill, ")
-        gain = min(measured.ratio(rival.name, contender.name, "wall") for rival in polars)
-        section.goals.append(Goal(f"throughput ÷ the faster polars, {backend}", gain, 2, 3, True, " ×"))
+        gain, faster = (measured.ratio(rival.name, contender.name, "wall") for rival in polars)
+        section.goals.append(Goal(f"throughput ÷ polars, {backend}", gain, 2, 3, True, " ×"))
+        section.notes.append(f"Beside polars with two files at once, {backend}: {faster:.2f} ×.")
         bare_walls = [[json.loads(cost.out)["wall"] for cost in measured.costs[rival.name]] for rival in polars]
         fastest = [min(walls) for walls in zip(*bare_walls)]
         without = measured.median_of(contender.name, lambda number, cost: fastest[number] / cost.wall)
-        section.notes.append(f"Without Python's start and imports: {without:.2f} × the faster polars, {backend}.")
+        section.notes.append(f"Without Python's start and imports: {without:.2f} × the faster of both, {backend}.")
     text, each = requests(measured.costs[ours[0].name][-1].told, tasks)
     section.notes.append(text)
     bench.plan_with("klines:1m", "klines:1m", archives, ours[0].output, measured.median(ours[0].name, "cpu"), each)
