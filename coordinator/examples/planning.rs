@@ -72,12 +72,14 @@ async fn main() -> Outcomes<()> {
     };
     let mut ids = Vec::new();
     for round in ["first", "second"] {
-        let begun = Instant::now();
+        let (begun, cpu_before) = (Instant::now(), cpu_seconds());
         let planned = enqueuer.enqueue(&selection, &found).await?;
-        let took = begun.elapsed();
+        let (took, cpu) = (begun.elapsed(), cpu_seconds() - cpu_before);
         told[format!("{round}_plan_seconds")] = took.as_secs_f64().into();
         told[format!("{round}_plan_us_per_task")] =
             (took.as_secs_f64() * 1e6 / found.archives.len() as f64).into();
+        told[format!("{round}_plan_cpu_us_per_task")] =
+            (cpu * 1e6 / found.archives.len() as f64).into();
         told[format!("{round}_plan_created")] = planned.enqueued.created.into();
         ids = planned.tasks;
     }
@@ -154,6 +156,19 @@ fn spread(mut took: Vec<Duration>) -> Value {
     took.sort();
     let ms = |at: usize| took.get(at).map(|took| took.as_secs_f64() * 1e3);
     json!({"times": took.len(), "median_ms": ms(took.len() / 2), "most_ms": ms(took.len().saturating_sub(1))})
+}
+
+/// User and system time of this process; a server's is its own.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    let ticks = |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok());
+    (ticks(11).unwrap_or(0.0) + ticks(12).unwrap_or(0.0)) / 100.0
 }
 
 /// The most memory this process held so far, in bytes; absent where the system does not tell.

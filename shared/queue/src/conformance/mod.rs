@@ -243,6 +243,7 @@ macro_rules! conformance_cases {
             thousands_of_tasks_are_planned_in_one_call
             // replacing
             a_task_replaces_others_in_any_state
+            each_month_finds_its_own_days_among_many
             the_holder_of_a_replaced_task_hears_that_it_is_cancelled
             a_name_that_comes_back_never_repeats_a_generation
             // claiming

@@ -56,6 +56,37 @@ pub async fn a_task_replaces_others_in_any_state(fixture: &impl Fixture) {
     assert_eq!(counts.map(|count| count.tasks), [1, 0, 0, 0, 0]);
 }
 
+/// Days lie among those of other series, wherever the store has cut the order of names.
+pub async fn each_month_finds_its_own_days_among_many(fixture: &impl Fixture) {
+    let Fresh {
+        queue,
+        guard: _guard,
+        ..
+    } = fixture.fresh().await;
+    let day = |series: u32, day: u32| format!("series {series:02}/2024-01-{day:02}");
+    let months: Vec<_> = (0..40)
+        .map(|series| NewTask {
+            replaces: (1..=31)
+                .map(|number| TaskId::new(day(series, number)))
+                .collect(),
+            ..task(&format!("series {series:02}/2024-01"))
+        })
+        .collect();
+    for days in [1..=31, 1..=1, 31..=31, 16..=17, 1..=0] {
+        let each = days.clone().count() as u64;
+        let tasks: Vec<_> = (0..40)
+            .flat_map(|series| days.clone().map(move |number| task(&day(series, number))))
+            .collect();
+        queue.enqueue(&tasks).await.unwrap();
+
+        let enqueued = queue.enqueue(&months).await.unwrap();
+
+        assert_eq!(enqueued.replaced, 40 * each, "{days:?}");
+        let counts = queue.stats().await.unwrap().totals();
+        assert_eq!(counts.map(|count| count.tasks), [40, 0, 0, 0, 0]);
+    }
+}
+
 /// It must stop, and is told why.
 pub async fn the_holder_of_a_replaced_task_hears_that_it_is_cancelled(fixture: &impl Fixture) {
     let Fresh {

@@ -89,11 +89,14 @@ local function plan_again(id, task, plan, summary, reopen)
 end
 
 local function remove_replaced(id, beginning, rests)
+    -- Mostly none of them is there, and that is seen by one look.
+    if beginning ~= '' and not may_begin_with(INDEX, INDEX_PAGES, beginning) then
+        return
+    end
     local others = {}
     for rest in string.gmatch(rests, '[^\n]+') do
         others[#others + 1] = beginning .. rest
     end
-    -- One call for all, as mostly none of them is there.
     local found = redis.call('HMGET', TASKS, unpack(others))
     for position, other in ipairs(others) do
         -- Again, as it may be named twice.

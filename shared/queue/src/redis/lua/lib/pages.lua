@@ -94,3 +94,16 @@ local function save_pages()
     end
     opened = {}
 end
+
+-- Whether strings may be there that begin with `beginning`; false only when there is none.
+local function may_begin_with(names, pages, beginning)
+    -- No byte of a string is 255, so this is behind all of them.
+    local name = page_name(names, beginning .. '\255')
+    if not name then
+        return false
+    end
+    local lines = opened[pages] and opened[pages].pages[name]
+    local page = lines and table.concat(lines, '\n') or redis.call('HGET', pages, name) or ''
+    -- From a page that begins among them, they may reach back into the one before.
+    return name >= beginning or string.find(page, beginning, 1, true) ~= nil
+end
