@@ -74,7 +74,8 @@ pub(crate) async fn read(
         progress: start.progress.clone(),
         stages: start.stages.clone(),
     };
-    let read = if pieces.transfer.is_local() {
+    // A second thread is there so that nothing waits for this one: then it should not wait for the disk.
+    let read = if pieces.transfer.is_local() && !start.second_thread {
         read_here(pieces, start, part, held).await?
     } else {
         read_ahead(pieces, start, part, held).await?
