@@ -72,8 +72,8 @@ pub async fn each_month_finds_its_own_days_among_many(fixture: &impl Fixture) {
             ..task(&format!("series {series:02}/2024-01"))
         })
         .collect();
-    for days in [1..=31, 1..=1, 31..=31, 16..=17, 1..=0] {
-        let each = days.clone().count() as u64;
+    for days in [1..32, 1..2, 31..32, 16..18, 1..1] {
+        let each = days.len() as u64;
         let tasks: Vec<_> = (0..40)
             .flat_map(|series| days.clone().map(move |number| task(&day(series, number))))
             .collect();
