@@ -80,3 +80,24 @@ base_volume of row 1 is nan, ours 3000000000.0
 ";
     assert_eq!(told, expected);
 }
+
+#[test]
+fn what_the_readme_says_of_speed_was_measured() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text = |file: &str| std::fs::read_to_string(root.join(file)).expect("a document");
+    let (readme, measured) = (text("README.md"), text("docs/performance.md"));
+    let (_, rest) = readme.split_once("- **Fast.**").expect("a line on speed");
+    let (line, _) = rest.split_once("- **").expect("a line behind it");
+
+    let quoted = line.split(|c: char| !(c.is_ascii_digit() || c == '.'));
+    let figures: Vec<_> = quoted
+        .filter(|word| word.contains('.'))
+        .filter(|word| word.len() > 1)
+        .collect();
+
+    assert!(figures.len() >= 3, "{figures:?}");
+    for figure in figures {
+        let there = measured.split([' ', '\n']).any(|word| word == figure);
+        assert!(there, "docs/performance.md does not say {figure}");
+    }
+}
