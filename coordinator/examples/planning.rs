@@ -21,6 +21,7 @@ use tapemill_coordinator::{Asking, Enqueuer, Selection, Symbols, survey};
 use tapemill_lake::{Lake, Layout, Output};
 use tapemill_market::{Data, DateRange, Market, Symbol, Thresholds};
 use tapemill_queue::{Budgets, ClaimRequest, Completion, Outcome, Queue, TaskId, WorkerId};
+use tapemill_runtime::process_cpu;
 use uuid::Uuid;
 
 type Outcomes<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -72,9 +73,9 @@ async fn main() -> Outcomes<()> {
     };
     let mut ids = Vec::new();
     for round in ["first", "second"] {
-        let (begun, cpu_before) = (Instant::now(), cpu_seconds());
+        let (begun, cpu_before) = (Instant::now(), process_cpu());
         let planned = enqueuer.enqueue(&selection, &found).await?;
-        let (took, cpu) = (begun.elapsed(), cpu_seconds() - cpu_before);
+        let (took, cpu) = (begun.elapsed(), (process_cpu() - cpu_before).as_secs_f64());
         told[format!("{round}_plan_seconds")] = took.as_secs_f64().into();
         told[format!("{round}_plan_us_per_task")] =
             (took.as_secs_f64() * 1e6 / found.archives.len() as f64).into();
@@ -156,19 +157,6 @@ fn spread(mut took: Vec<Duration>) -> Value {
     took.sort();
     let ms = |at: usize| took.get(at).map(|took| took.as_secs_f64() * 1e3);
     json!({"times": took.len(), "median_ms": ms(took.len() / 2), "most_ms": ms(took.len().saturating_sub(1))})
-}
-
-/// User and system time of this process; a server's is its own.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect();
-    let ticks = |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok());
-    (ticks(11).unwrap_or(0.0) + ticks(12).unwrap_or(0.0)) / 100.0
 }
 
 /// The most memory this process held so far, in bytes; absent where the system does not tell.

@@ -402,16 +402,7 @@ impl Eight {
     #[inline(always)]
     fn number(self, shift: u32) -> u64 {
         // Zeros in front, in place of what is behind.
-        Self::value((self.0 ^ 0x3030_3030_3030_3030) << shift)
-    }
-
-    /// Eight digits as values: pairs, then fours, then all eight.
-    #[inline(always)]
-    fn value(digits: u64) -> u64 {
-        let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
-        let low = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(0x000f_4240_0000_0064);
-        let high = (pairs >> 16 & 0x0000_00ff_0000_00ff).wrapping_mul(0x0000_2710_0000_0001);
-        low.wrapping_add(high) >> 32
+        cells::eight_digits((self.0 ^ 0x3030_3030_3030_3030) << shift)
     }
 }
 

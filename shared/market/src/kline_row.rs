@@ -112,7 +112,8 @@ impl Cells<'_> {
         let spelled = spelled << (8 * (CELL - digits));
         self.at = at + end + 1;
         Some(Number {
-            mantissa: eight(spelled as u64) * 100_000_000 + eight((spelled >> 64) as u64),
+            mantissa: cells::eight_digits(spelled as u64) * 100_000_000
+                + cells::eight_digits((spelled >> 64) as u64),
             digits,
             places: if has_point { end - first - 1 } else { 0 },
             has_point,
@@ -176,15 +177,6 @@ const LOW_BITS: u128 = everywhere(0x7f);
 const HIGH_BITS: u128 = everywhere(0x80);
 /// What carries values above nine, and no others, into the highest bit.
 const ABOVE_NINE: u128 = everywhere(0x76);
-
-/// Eight digits as values, the first in the lowest byte: pairs, then fours, then all eight.
-#[inline(always)]
-fn eight(digits: u64) -> u64 {
-    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
-    let low = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(0x000f_4240_0000_0064);
-    let high = (pairs >> 16 & 0x0000_00ff_0000_00ff).wrapping_mul(0x0000_2710_0000_0001);
-    low.wrapping_add(high) >> 32
-}
 
 #[cfg(test)]
 mod tests {
