@@ -66,25 +66,24 @@ fn hour_of(minute: &Minute) -> i64 {
 }
 
 fn hour(start_us: i64, minutes: &[Minute]) -> Hour {
-    let sum = |field: fn(&Minute) -> f64| exact::sum(minutes.iter().map(field));
     let count = |field: fn(&Minute) -> i64| minutes.iter().map(field).sum::<i64>();
     let (first, last) = (&minutes[0], &minutes[minutes.len() - 1]);
 
     let trade_count = count(|m| m.trade_count);
-    let base_volume = sum(|m| m.base_volume);
-    let quote_volume = sum(|m| m.quote_volume);
-    let taker_buy_qty = sum(|m| m.taker_buy_qty);
-    let taker_sell_qty = sum(|m| m.taker_sell_qty);
-    let taker_buy_quote = sum(|m| m.taker_buy_quote);
-    let taker_sell_quote = sum(|m| m.taker_sell_quote);
-    let taker_buy_quote_sq = sum(|m| m.taker_buy_quote_sq);
-    let taker_sell_quote_sq = sum(|m| m.taker_sell_quote_sq);
+    let base_volume = sum(minutes, |m| m.base_volume);
+    let quote_volume = sum(minutes, |m| m.quote_volume);
+    let taker_buy_qty = sum(minutes, |m| m.taker_buy_qty);
+    let taker_sell_qty = sum(minutes, |m| m.taker_sell_qty);
+    let taker_buy_quote = sum(minutes, |m| m.taker_buy_quote);
+    let taker_sell_quote = sum(minutes, |m| m.taker_sell_quote);
+    let taker_buy_quote_sq = sum(minutes, |m| m.taker_buy_quote_sq);
+    let taker_sell_quote_sq = sum(minutes, |m| m.taker_sell_quote_sq);
     let taker_buy_trade_count = count(|m| m.taker_buy_trade_count);
     let taker_sell_trade_count = count(|m| m.taker_sell_trade_count);
-    let whale_buy_quote = sum(|m| m.whale_buy_quote);
-    let whale_sell_quote = sum(|m| m.whale_sell_quote);
-    let retail_buy_quote = sum(|m| m.retail_buy_quote);
-    let retail_sell_quote = sum(|m| m.retail_sell_quote);
+    let whale_buy_quote = sum(minutes, |m| m.whale_buy_quote);
+    let whale_sell_quote = sum(minutes, |m| m.whale_sell_quote);
+    let retail_buy_quote = sum(minutes, |m| m.retail_buy_quote);
+    let retail_sell_quote = sum(minutes, |m| m.retail_sell_quote);
 
     let cvd_quote = taker_buy_quote - taker_sell_quote;
     let price_change = last.price_last - first.price_first;
@@ -131,6 +130,11 @@ fn hour(start_us: i64, minutes: &[Minute]) -> Hour {
         price_change,
         cvd_per_abs_price_change: ratio(cvd_quote, price_change.abs()),
     }
+}
+
+/// Generic over the field, so that each sum is a loop without calls.
+fn sum(minutes: &[Minute], field: impl Fn(&Minute) -> f64 + Copy) -> f64 {
+    exact::sum(minutes.iter().map(field))
 }
 
 /// Σ (m + 1)(buy − sell) over the minutes present, m the minute of the hour, over 1 + … + 60.

@@ -99,8 +99,12 @@ pub fn hours_from_minutes(minutes: &[Kline]) -> Vec<Kline> {
         .collect()
 }
 
+/// Generic over the field, so that each sum is a loop without calls.
+fn sum(bars: &[Kline], field: impl Fn(&Kline) -> f64 + Copy) -> f64 {
+    exact::sum(bars.iter().map(field))
+}
+
 fn hour(start_us: i64, bars: &[Kline]) -> Kline {
-    let sum = |field: fn(&Kline) -> f64| exact::sum(bars.iter().map(field));
     let (first, last) = (&bars[0], &bars[bars.len() - 1]);
     let tick_us = if first.close_time_us % 1000 == 0 {
         1000
@@ -116,12 +120,12 @@ fn hour(start_us: i64, bars: &[Kline]) -> Kline {
             .fold(f64::NEG_INFINITY, f64::max),
         low: bars.iter().map(|bar| bar.low).fold(f64::INFINITY, f64::min),
         close: last.close,
-        volume: sum(|bar| bar.volume),
+        volume: sum(bars, |bar| bar.volume),
         close_time_us: start_us + HOUR_US - tick_us,
-        quote_volume: sum(|bar| bar.quote_volume),
+        quote_volume: sum(bars, |bar| bar.quote_volume),
         trades: bars.iter().map(|bar| bar.trades).sum(),
-        taker_buy_volume: sum(|bar| bar.taker_buy_volume),
-        taker_buy_quote_volume: sum(|bar| bar.taker_buy_quote_volume),
+        taker_buy_volume: sum(bars, |bar| bar.taker_buy_volume),
+        taker_buy_quote_volume: sum(bars, |bar| bar.taker_buy_quote_volume),
     }
 }
 
