@@ -14,7 +14,7 @@ use crate::quality::Quality;
 use crate::{Market, Period, RowError, Symbol};
 #[cfg(target_arch = "x86_64")]
 use crate::{
-    block::{BLOCK, Block, Edge, Scratch},
+    block::{Block, BlockStop, Edge, Scratch},
     shape::{self, Shape, ShapedRow},
 };
 
@@ -311,8 +311,8 @@ impl Rows {
             stop: Stop::ChunkEnds,
         };
         let mut minutes = self.table.current();
-        let mut block_at = at;
-        'blocks: while let Some(read) = block.read(shape, chunk, block_at, run.at) {
+        'blocks: loop {
+            let read = block.read(shape, chunk, run.at);
             // Rows before `singly` were refused as a stretch.
             let (mut at, mut singly) = (0, 0);
             while at < read.rows {
@@ -361,11 +361,14 @@ impl Rows {
                 run.at = block.end(at) + 1;
                 at += 1;
             }
-            if !read.whole {
-                run.stop = Stop::Unshaped;
-                break;
+            match read.stop {
+                BlockStop::Full => {}
+                BlockStop::ChunkEnds => break,
+                BlockStop::Unshaped => {
+                    run.stop = Stop::Unshaped;
+                    break;
+                }
             }
-            block_at += BLOCK;
         }
         self.quality.rows += run.rows;
         run

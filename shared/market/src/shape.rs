@@ -19,9 +19,11 @@ pub(crate) const BEFORE: usize = 16;
 /// the window, at the place's own number.
 pub(crate) const WINDOW: usize = 256 + BEFORE + 32;
 
-/// The shortest row that is given a shape, so that 64 bytes hold two ends at most, and the longest.
-const SHORTEST: usize = 40;
+/// The shortest rows of a shape have at most so many bytes.
 const LONGEST: usize = 160;
+
+/// The rows of a shape have so many lengths, from the shortest on: their ends are looked for in a register.
+const ROW_LENGTHS: usize = 32;
 
 /// A row of a shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +74,7 @@ pub(crate) struct Shape {
     time: usize,
     price: Fraction,
     quantity: Fraction,
-    /// How many bytes a row has, all of them within a window.
+    /// How many bytes a row has.
     lengths: Lengths,
     /// Whether price or quantity have zeros that are not read.
     zeros: bool,
@@ -275,7 +277,7 @@ impl Shape {
             + time
             + 5
             + words_length;
-        if !(SHORTEST..=LONGEST).contains(&shortest) {
+        if shortest > LONGEST {
             return None;
         }
         let mut id_and_first = Lanes::NONE;
@@ -294,7 +296,7 @@ impl Shape {
             time,
             price,
             quantity,
-            lengths: Lengths::new(shortest..256),
+            lengths: Lengths::new(shortest..shortest + ROW_LENGTHS),
             zeros: price.zeros + quantity.zeros > 0,
             best_match,
             words,
@@ -342,43 +344,40 @@ impl Shape {
         (self.price.factor, self.quantity.factor)
     }
 
-    /// Reads the row that begins behind the first [`BEFORE`] bytes and has its only `\n` at `end`; false when it has
-    /// another shape. `maker` becomes all bits where the buyer is the maker, else none.
+    /// Reads the row that begins behind the first [`BEFORE`] bytes and says how long it is, `\n` not counted; `None`
+    /// when it has another shape. `maker` becomes all bits where the buyer is the maker, else none.
     ///
-    /// `SIMPLE` is what [`Shape::is_simple`] says.
+    /// `SIMPLE` is what [`Shape::is_simple`] says. The row's end is the first `\n` that is no sooner than the shortest
+    /// row's: a sooner one would stand where the shape has something else.
     #[inline]
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     pub fn read<const SIMPLE: bool>(
         &self,
         window: &[u8; WINDOW],
-        end: usize,
         row: &mut PackedRow,
         maker: &mut u64,
-    ) -> bool {
+    ) -> Option<usize> {
+        let end = self.lengths.shortest + find(window, self.lengths.shortest, b'\n');
         if !self.lengths.holds(end) {
-            return false;
+            return None;
         }
         // The word or two before the end.
         let mut word_end = end;
         if !SIMPLE && self.best_match {
             let (is_true, known) = self.words.at(window, end);
             if !known {
-                return false;
+                return None;
             }
             word_end = end.wrapping_sub(6 - usize::from(is_true));
         }
         let (is_true, known) = self.words.at(window, word_end);
         if !known {
-            return false;
+            return None;
         }
 
         // Every comma: one before the price, one behind it, and those before the word.
         let price_at = self.id + 1;
-        let commas = _mm256_movemask_epi8(_mm256_cmpeq_epi8(
-            at32(window, price_at),
-            _mm256_set1_epi8(b',' as i8),
-        ));
-        let price_length = (commas as u32).trailing_zeros() as usize;
+        let price_length = find(window, price_at, b',');
         let price_end = price_at + price_length;
         let time_end = word_end.wrapping_sub(6 - usize::from(is_true));
         let last_end = time_end.wrapping_sub(self.time + 1);
@@ -390,7 +389,7 @@ impl Shape {
             || byte(window, price_at - 1) != b','
             || byte(window, last_end) != b','
         {
-            return false;
+            return None;
         }
         let (price_zeros, quantity_zeros) = if SIMPLE {
             (0, 0)
@@ -426,14 +425,14 @@ impl Shape {
         };
         let odd = _mm256_or_si256(_mm256_or_si256(odd_ids, odd_times), odd_values);
         if _mm256_testz_si256(odd, odd) == 0 || zeros != 0 {
-            return false;
+            return None;
         }
         // Commas are 0 by now, as are the places that were not checked.
         let values = _mm256_shuffle_epi8(values, load(&self.price_and_quantity.order));
         row.whole = bytemuck::cast(numbers(ids, times));
         row.decimal = bytemuck::cast(numbers(values, values));
         *maker = u64::from(is_true).wrapping_neg();
-        true
+        Some(end)
     }
 }
 
@@ -517,11 +516,14 @@ fn load(bytes: &[u8; 32]) -> __m256i {
     bytemuck::cast(*bytes)
 }
 
+/// How far from a place a byte is; 32 where the 32 bytes there do not hold it.
 #[inline]
-fn at32(window: &[u8; WINDOW], at: usize) -> __m256i {
+#[target_feature(enable = "avx2,bmi1")]
+fn find(window: &[u8; WINDOW], at: usize, byte: u8) -> usize {
     let at = (at & 255) + BEFORE;
     let bytes: [u8; 32] = window[at..at + 32].try_into().expect("32 bytes");
-    bytemuck::cast(bytes)
+    let found = _mm256_cmpeq_epi8(bytemuck::cast(bytes), _mm256_set1_epi8(byte as i8));
+    (_mm256_movemask_epi8(found) as u32).trailing_zeros() as usize
 }
 
 /// The eight bytes before a place.
@@ -560,14 +562,18 @@ mod tests {
         let (mut packed, mut maker) = (PackedRow::NOTHING, 0);
         // SAFETY: the processor has what the function is compiled for, as was just asked.
         #[expect(unsafe_code, reason = "the function under test")]
-        let known = unsafe {
+        let length = unsafe {
             if shape.is_simple() {
-                shape.read::<true>(&window, row.len(), &mut packed, &mut maker)
+                shape.read::<true>(&window, &mut packed, &mut maker)
             } else {
-                shape.read::<false>(&window, row.len(), &mut packed, &mut maker)
+                shape.read::<false>(&window, &mut packed, &mut maker)
             }
         };
-        known.then(|| shape.unpacked(&packed, maker != 0))?
+        assert!(
+            length.is_none_or(|length| length == row.len()),
+            "{length:?}"
+        );
+        length.and_then(|_| shape.unpacked(&packed, maker != 0))
     }
 
     /// What the careful reader makes of a row, in the scales.
@@ -663,8 +669,7 @@ mod tests {
                     _ => { changed.remove(at); }
                 }
             }
-            // A row never holds the end of one.
-            changed.retain(|&byte| byte != b'\n');
+            changed.truncate(changed.iter().position(|&byte| byte == b'\n').unwrap_or(changed.len()));
             if let Some(read) = read(&shape, &changed) {
                 prop_assert_eq!(Some(read), careful(&changed, price, quantity));
             }
