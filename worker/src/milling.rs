@@ -1,4 +1,4 @@
-//! What is done with an archive's bytes beside inflating: its hash and its rows.
+//! What is done with an archive's bytes beside inflating: its checksums and its rows.
 //!
 //! One thread does it all as long as every core has a task: nothing is handed over, and nothing waits. A huge archive
 //! that has a core to spare inflates on one thread and does the rest on another.
@@ -31,7 +31,7 @@ pub(crate) struct Start {
     pub stages: Arc<Stages>,
 }
 
-/// The hash and the rows, on the caller's thread or another.
+/// The checksums and the rows, on the caller's thread or another.
 pub(crate) enum Milling {
     Here(Box<Milled>),
     There(There),
@@ -52,6 +52,8 @@ enum Work {
 /// What is known of an archive so far.
 pub(crate) struct Milled {
     pub hasher: Hasher,
+    /// Of the CSV.
+    pub crc: crc32fast::Hasher,
     pub mill: Box<dyn Mill>,
     /// Why no further rows were read.
     pub corrupt: Option<Corrupt>,
@@ -64,6 +66,7 @@ impl Milling {
     pub fn start(start: &Start) -> Result<Self, ReadError> {
         let milled = Milled {
             hasher: Hasher::new(),
+            crc: crc32fast::Hasher::new(),
             mill: start.plan.start(),
             corrupt: None,
             bytes: 0,
@@ -173,9 +176,12 @@ impl Milled {
             return Ok(());
         }
         let started = Instant::now();
+        self.crc.update(csv);
+        let hashed = Instant::now();
         let fed = self.mill.feed(csv);
         self.progress.set(self.bytes, self.mill.rows());
-        self.stages.add(Stage::Parse, started.elapsed());
+        self.stages.add(Stage::Hash, hashed - started);
+        self.stages.add(Stage::Parse, hashed.elapsed());
         match fed {
             Ok(()) => Ok(()),
             Err(MillError::Corrupt(corrupt)) => {

@@ -323,7 +323,7 @@ impl Reader {
         let corrupt = milled.corrupt.or(self.corrupt);
         let outcome = match corrupt {
             Some(corrupt) => Err(corrupt),
-            None => match (self.unzip.finish())
+            None => match (self.unzip.finish(milled.crc.finalize()))
                 .map_err(MillError::from)
                 .and_then(|()| milled.mill.finish())
             {

@@ -28,14 +28,13 @@ const END: [u8; 4] = *b"PK\x05\x06";
 const END64: [u8; 4] = *b"PK\x06\x06";
 const END64_LOCATOR: [u8; 4] = *b"PK\x06\x07";
 
-/// Takes the bytes of a ZIP in order and passes on those of its entry.
+/// Takes the bytes of a ZIP in order and passes on those of its entry; their CRC-32 is for whoever gets them.
 pub(crate) struct Unzip {
     state: State,
     held: Vec<u8>,
     header: Header,
     inflate: Inflate,
     out: Vec<u8>,
-    crc: crc32fast::Hasher,
     deflated: u64,
     inflated: u64,
     offset: u64,
@@ -68,7 +67,6 @@ impl Unzip {
             header: Header::default(),
             inflate: Inflate::new(),
             out: vec![0; INFLATED],
-            crc: crc32fast::Hasher::new(),
             deflated: 0,
             inflated: 0,
             offset: 0,
@@ -100,15 +98,15 @@ impl Unzip {
         Ok(())
     }
 
-    /// Ends the file: checks CRC-32, sizes, and that the directory lists this one entry.
-    pub fn finish(self) -> Result<(), Corrupt> {
+    /// Ends the file: checks sizes, the CRC-32 of all that was passed on, and that the directory lists this one entry.
+    pub fn finish(self, crc: u32) -> Result<(), Corrupt> {
         match self.state {
             State::Header if self.offset == 0 => Err(Corrupt::new("the file is empty")),
             State::Header => Err(Corrupt::new("the ZIP ends inside its first header")),
             State::Deflated | State::Stored => Err(Corrupt::new(
                 "the ZIP ends inside its entry: it is cut short",
             )),
-            State::Tail => self.check_tail(),
+            State::Tail => self.check_tail(crc),
         }
     }
 
@@ -219,7 +217,6 @@ impl Unzip {
                 "the entry expands more than 200 times: it is a bomb",
             )));
         }
-        self.crc.update(&self.out[..written]);
         csv(&mut self.out, written)
     }
 
@@ -246,8 +243,7 @@ impl Unzip {
         Corrupt::new("there is more behind the entry than a directory of one entry")
     }
 
-    fn check_tail(&self) -> Result<(), Corrupt> {
-        let crc = self.crc.clone().finalize();
+    fn check_tail(&self, crc: u32) -> Result<(), Corrupt> {
         let found = Totals {
             crc,
             deflated: self.deflated,

@@ -131,7 +131,7 @@ fn unzip(bytes: &[u8], chunk: usize) -> Result<Vec<u8>, Corrupt> {
             Ok::<(), Corrupt>(())
         })?;
     }
-    unzip.finish()?;
+    unzip.finish(crc32fast::hash(&csv))?;
     Ok(csv)
 }
 
