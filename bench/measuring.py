@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,11 @@ from pathlib import Path
 LAUNCH = Path(__file__).with_name("launch.py")
 # Settings of whoever starts the benchmark are none of its own.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("TAPEMILL_")}
+
+
+# A machine that was busy, or just took back gigabytes, is slower for a moment: up to a fifth was seen. So nothing is
+# measured at once after something large: each contender waits half as long as the one before took, up to this.
+MOST_PAUSE = 3.0
 
 
 class Failed(Exception):
@@ -68,13 +74,17 @@ class Measured:
 
     def __init__(self, contenders, rounds):
         self.costs = {contender.name: [] for contender in contenders}
+        before = 0.0
         for number in range(rounds):
             first = number % len(contenders)
             for contender in contenders[first:] + contenders[:first]:
                 if contender.output:
                     shutil.rmtree(contender.output, ignore_errors=True)
                     contender.output.mkdir(parents=True)
+                os.sync()
+                time.sleep(min(before / 2, MOST_PAUSE))
                 cost = run(contender.command, contender.core)
+                before = cost.wall
                 told = contender.ask() if contender.ask else {}
                 self.costs[contender.name].append(replace(cost, told=told))
 
