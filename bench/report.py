@@ -8,6 +8,9 @@ INTRODUCTION = """# Performance
 Made by `bench/run`, which measures everything anew and writes this page; [bench/README.md](../bench/README.md) says
 how. Every contender runs once a round, in turns; figures are medians, and a ratio is the median of the ratios within
 each round. CPU is user + system time of the whole process, peak memory what the kernel counted.
+
+`isal` is the release build, `cargo build --release --features isal`; `zlib-rs` is what builds without nasm. Their files are the
+same. What is required is required of the release build.
 """
 
 COMMANDS = """## Commands
