@@ -28,7 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let zip = std::fs::read(path)?;
     let (minutes, hours) = match name.data {
         Data::AggTrades => trades(&name, &zip)?,
-        Data::Klines(_) => klines(&name, &zip)?,
+        Data::Klines(..) => klines(&name, &zip)?,
+        other => return Err(format!("{other} is not counted").into()),
     };
     println!("{minutes} minutes, {hours} hours");
     Ok(())
@@ -53,7 +54,7 @@ fn trades(name: &ArchiveName, zip: &[u8]) -> Result<(usize, usize), Box<dyn Erro
 }
 
 fn klines(name: &ArchiveName, zip: &[u8]) -> Result<(usize, usize), Box<dyn Error>> {
-    let Data::Klines(interval) = name.data else {
+    let Data::Klines(_, interval) = name.data else {
         return Err("they are no klines".into());
     };
     let mut mill = KlinesMill::new(interval, name.period);

@@ -67,9 +67,13 @@ pub fn selection(args: &SelectionArgs) -> Result<Selection, Failure> {
             }
         },
     };
+    let data = Data::parse_list(&args.data)?;
+    for kind in &data {
+        kind.check_market(args.market)?;
+    }
     Ok(Selection {
         market: args.market,
-        data: Data::parse_list(&args.data)?,
+        data,
         symbols,
         range,
         priority,

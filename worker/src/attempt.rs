@@ -218,7 +218,9 @@ impl Workshop {
             true => Some(Keeper::open(&self.output.lake, &name.key())?),
             false => None,
         };
-        let plan: Arc<dyn Plan> = mills::plan(&self.output, name).into();
+        let plan: Arc<dyn Plan> = mills::plan(&self.output, name)
+            .ok_or_else(|| AttemptError::Missing(name.key()))?
+            .into();
         let accepted = self
             .read_and_judge(&name.key(), plan, &mut keeper, progress, cancel)
             .await?;

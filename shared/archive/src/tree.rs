@@ -35,7 +35,7 @@ pub(crate) struct Found {
 
 /// Names that tell files of one name apart: klines of spot and of futures, of last and of mark prices.
 const MARKETS: [&str; 3] = ["spot", "um", "cm"];
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 11] = [
     "aggTrades",
     "trades",
     "klines",
@@ -46,15 +46,23 @@ const KINDS: [&str; 10] = [
     "metrics",
     "bookDepth",
     "bookTicker",
+    "liquidationSnapshot",
 ];
 
+/// Kinds whose files are named as those of `klines` are: only a folder's name can tell that a file is one.
+const UNTOLD: [&str; 3] = ["markPriceKlines", "indexPriceKlines", "premiumIndexKlines"];
+
 impl Found {
-    /// Whether no folder above it tells that it is of another market or kind than `key`.
+    /// Whether no folder above it tells that it is of another market or kind than `key`, or has to and does not.
     fn could_be(&self, key: &str) -> bool {
-        [MARKETS.as_slice(), KINDS.as_slice()].iter().all(|names| {
-            let told = self.told.iter().rev().find(|told| names.contains(told));
-            told.is_none_or(|told| key.split('/').any(|part| part == *told))
-        })
+        let untold = UNTOLD
+            .iter()
+            .any(|kind| key.split('/').any(|part| part == *kind) && !self.told.contains(kind));
+        !untold
+            && [MARKETS.as_slice(), KINDS.as_slice()].iter().all(|names| {
+                let told = self.told.iter().rev().find(|told| names.contains(told));
+                told.is_none_or(|told| key.split('/').any(|part| part == *told))
+            })
     }
 }
 

@@ -40,7 +40,7 @@ impl Output {
     /// What shapes the bytes of tables of this kind: the `tapemill.settings` of their footers.
     pub fn settings_of(&self, data: Data) -> Map<String, Value> {
         let mut settings = Map::new();
-        if data == Data::AggTrades {
+        if matches!(data, Data::AggTrades | Data::RawAggTrades) {
             let Thresholds {
                 whale_quote,
                 retail_quote,

@@ -207,7 +207,7 @@ impl ReadRow for Rows {
 
     fn line(&mut self, number: u64, line: &[u8]) -> Result<(), CellError> {
         if number == 1 && cells::is_header(line) {
-            return cells::check_header(line, agg_trade::COLUMNS);
+            return cells::check_header(line, agg_trade::COLUMNS.iter().copied());
         }
         if !self.begun {
             self.begun = true;

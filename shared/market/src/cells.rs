@@ -9,6 +9,9 @@ use crate::error::CellError;
 const EARLIEST_US: i64 = 1_230_768_000_000_000;
 const LATEST_US: i64 = 4_102_444_800_000_000;
 
+/// Bytes of a number past which it is none.
+const LONGEST_NUMBER: usize = 64;
+
 /// Splits a row into exactly its cells; `None` when their number is another.
 pub(crate) fn split<const N: usize>(row: &[u8]) -> Option<[&[u8]; N]> {
     let mut cells = [&row[..0]; N];
@@ -76,6 +79,31 @@ pub(crate) fn signed_f64(column: &'static str, cell: &[u8]) -> Result<f64, CellE
     Ok(if negative { -value } else { value })
 }
 
+/// A decimal of any length, with a sign and an exponent or without, as its nearest `f64`.
+pub(crate) fn number(column: &'static str, cell: &[u8]) -> Result<f64, CellError> {
+    if let Ok(value) = signed_f64(column, cell) {
+        return Ok(value);
+    }
+    let text = trim(cell);
+    let bad = || CellError::new(column, cell, "a decimal");
+    // The standard parser also takes `inf` and `nan`.
+    let shaped = text
+        .iter()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
+    if !shaped || text.len() > LONGEST_NUMBER {
+        return Err(bad());
+    }
+    let value: f64 = std::str::from_utf8(text)
+        .map_err(|_| bad())?
+        .parse()
+        .map_err(|_| bad())?;
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        Err(bad())
+    }
+}
+
 /// A time in UTC microseconds: 13 digits are milliseconds, 16 are microseconds, text is ISO 8601 (UTC without a zone).
 pub(crate) fn time_us(column: &'static str, cell: &[u8]) -> Result<i64, CellError> {
     let text = trim(cell);
@@ -135,12 +163,12 @@ pub(crate) fn is_header(row: &[u8]) -> bool {
 /// Refuses a header whose known names stand in another order than the columns: their meaning would be swapped.
 pub(crate) fn check_header(
     row: &[u8],
-    columns: &'static [&'static [&'static str]],
+    columns: impl Iterator<Item = &'static [&'static str]> + Clone,
 ) -> Result<(), CellError> {
     for (at, cell) in row.split(|&b| b == b',').enumerate() {
         let name = String::from_utf8_lossy(trim(cell)).to_ascii_lowercase();
         let known = columns
-            .iter()
+            .clone()
             .position(|names| names.contains(&name.as_str()));
         if known.is_some_and(|known| known != at) {
             return Err(CellError::new(

@@ -1,22 +1,75 @@
 //! What a task mills: the items of `--data`, the archive's files for them, and the tables they become.
 
+use crate::dataset::{AGG_TRADES, Dataset};
 use crate::{Interval, Market, NameError, Period, Symbol};
 
 /// One item of `--data`: a kind of archive, with the interval where it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Data {
-    /// Aggregate trades: `aggTrades`.
+    /// Minutes and hours made of aggregate trades: `aggTrades`.
     AggTrades,
-    /// The exchange's own candles: `klines:1m`.
-    Klines(Interval),
+    /// The same, and every trade as it is: `aggTrades:raw`.
+    RawAggTrades,
+    /// The exchange's own candles: `klines:1m`, `markPriceKlines:1h` and so on.
+    Klines(Bars, Interval),
+    /// Rows as they are: `fundingRate` and so on.
+    Rows(&'static Dataset),
+}
+
+/// Whose prices the exchange's candles are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bars {
+    /// Of trades.
+    Trade,
+    /// Of a future's mark price.
+    MarkPrice,
+    /// Of the index a future follows; a cm index is of a pair (`BTCUSD`), not of a contract.
+    IndexPrice,
+    /// Of a perpetual's premium over its index; may be negative.
+    PremiumIndex,
+}
+
+impl Bars {
+    const ALL: [Self; 4] = [
+        Self::Trade,
+        Self::MarkPrice,
+        Self::IndexPrice,
+        Self::PremiumIndex,
+    ];
+
+    /// The archive's folder.
+    pub fn archive_folder(self) -> &'static str {
+        match self {
+            Self::Trade => "klines",
+            Self::MarkPrice => "markPriceKlines",
+            Self::IndexPrice => "indexPriceKlines",
+            Self::PremiumIndex => "premiumIndexKlines",
+        }
+    }
+
+    /// What its tables' names begin with.
+    fn table(self) -> &'static str {
+        match self {
+            Self::Trade => "klines",
+            Self::MarkPrice => "mark_price_klines",
+            Self::IndexPrice => "index_price_klines",
+            Self::PremiumIndex => "premium_index_klines",
+        }
+    }
 }
 
 impl Data {
+    /// Candles of trades.
+    pub const fn klines(interval: Interval) -> Self {
+        Self::Klines(Bars::Trade, interval)
+    }
+
     /// The folder of this kind in the archive.
     pub fn archive_folder(self) -> &'static str {
         match self {
-            Self::AggTrades => "aggTrades",
-            Self::Klines(_) => "klines",
+            Self::AggTrades | Self::RawAggTrades => "aggTrades",
+            Self::Klines(bars, _) => bars.archive_folder(),
+            Self::Rows(dataset) => dataset.name,
         }
     }
 
@@ -24,12 +77,45 @@ impl Data {
     pub fn tables(self) -> Vec<String> {
         match self {
             Self::AggTrades => vec!["aggtrades_1m".into(), "factors_1h".into()],
-            Self::Klines(Interval::MINUTE) => vec!["klines_1m".into(), "klines_1h_from_1m".into()],
-            Self::Klines(interval) => vec![format!("klines_{interval}")],
+            Self::RawAggTrades => vec![
+                "aggtrades_1m".into(),
+                "factors_1h".into(),
+                AGG_TRADES.table.into(),
+            ],
+            Self::Klines(Bars::Trade, Interval::MINUTE) => {
+                vec!["klines_1m".into(), "klines_1h_from_1m".into()]
+            }
+            Self::Klines(bars, interval) => vec![format!("{}_{interval}", bars.table())],
+            Self::Rows(dataset) => vec![dataset.table.into()],
         }
     }
 
-    /// Reads a comma-separated `--data` list; an item given twice counts once.
+    /// Whether the exchange publishes archives of this kind for the market.
+    ///
+    /// # Errors
+    ///
+    /// Says which markets have it.
+    pub fn check_market(self, market: Market) -> Result<(), NameError> {
+        let futures = "a kind of data of the market (only um and cm have it)";
+        let expected = match (self, market) {
+            (Self::Klines(Bars::Trade, interval), Market::Um | Market::Cm)
+                if interval.as_str() == "1s" =>
+            {
+                "an interval of the market (only spot has 1s)"
+            }
+            (Self::Klines(bars, _), Market::Spot) if bars != Bars::Trade => futures,
+            (Self::Rows(dataset), _) if dataset.layout(market).is_none() => futures,
+            _ => return Ok(()),
+        };
+        Err(NameError::new(
+            "data",
+            &format!("{self} of {market}"),
+            expected,
+        ))
+    }
+
+    /// Reads a comma-separated `--data` list; an item given twice counts once, and `aggTrades` is part of
+    /// `aggTrades:raw`.
     ///
     /// # Errors
     ///
@@ -42,7 +128,18 @@ impl Data {
                 items.push(item);
             }
         }
+        if items.contains(&Self::RawAggTrades) {
+            items.retain(|&item| item != Self::AggTrades);
+        }
         Ok(items)
+    }
+
+    /// Every kind of data there is, by the name of its archives.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        ["aggTrades"]
+            .into_iter()
+            .chain(Bars::ALL.map(Bars::archive_folder))
+            .chain(Dataset::names())
     }
 }
 
@@ -50,7 +147,9 @@ impl std::fmt::Display for Data {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::AggTrades => f.write_str("aggTrades"),
-            Self::Klines(interval) => write!(f, "klines:{interval}"),
+            Self::RawAggTrades => f.write_str("aggTrades:raw"),
+            Self::Klines(bars, interval) => write!(f, "{}:{interval}", bars.archive_folder()),
+            Self::Rows(dataset) => f.write_str(dataset.name),
         }
     }
 }
@@ -59,14 +158,33 @@ impl std::str::FromStr for Data {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        match text.split_once(':') {
-            None if text == "aggTrades" => Ok(Self::AggTrades),
-            Some(("klines", interval)) => Ok(Self::Klines(interval.parse()?)),
-            _ => Err(NameError::new(
-                "data",
-                text,
-                "aggTrades or klines:INTERVAL, such as klines:1m",
-            )),
+        let (name, rest) = match text.split_once(':') {
+            Some((name, rest)) => (name, Some(rest)),
+            None => (text, None),
+        };
+        let bars = Bars::ALL
+            .into_iter()
+            .find(|bars| bars.archive_folder() == name);
+        match (name, rest, bars, Dataset::named(name)) {
+            ("aggTrades", None, ..) => Ok(Self::AggTrades),
+            ("aggTrades", Some("raw"), ..) => Ok(Self::RawAggTrades),
+            (_, Some(interval), Some(bars), _) => Ok(Self::Klines(bars, interval.parse()?)),
+            (_, None, _, Some(dataset)) => Ok(Self::Rows(dataset)),
+            _ => {
+                let names: Vec<_> = Self::names()
+                    .map(
+                        |name| match Bars::ALL.iter().any(|bars| bars.archive_folder() == name) {
+                            true => format!("{name}:INTERVAL"),
+                            false => name.to_owned(),
+                        },
+                    )
+                    .collect();
+                Err(NameError::new(
+                    "data",
+                    text,
+                    format!("one of aggTrades:raw, {}", names.join(", ")),
+                ))
+            }
         }
     }
 }
@@ -114,9 +232,11 @@ impl ArchiveName {
         let [market, data, symbol, period] = parts[..] else {
             return Err(NameError::new("task id", id, "MARKET/DATA/SYMBOL/PERIOD"));
         };
+        let (market, data): (Market, Data) = (market.parse()?, data.parse()?);
+        data.check_market(market)?;
         Ok(Self {
-            market: market.parse()?,
-            data: data.parse()?,
+            market,
+            data,
             symbol: Symbol::exact(symbol)?,
             period: period.parse()?,
         })
@@ -165,11 +285,7 @@ impl ArchiveName {
 
     /// The symbol of an archive file found by its name alone; `None` when it is not of this kind.
     pub fn symbol_of(data: Data, file_name: &str) -> Option<Symbol> {
-        let kind = match data {
-            Data::AggTrades => "-aggTrades-".to_owned(),
-            Data::Klines(interval) => format!("-{interval}-"),
-        };
-        let (symbol, _) = file_name.split_once(&kind)?;
+        let (symbol, _) = file_name.split_once(&file_kind(data))?;
         let symbol = Symbol::exact(symbol).ok()?;
         Self::period_of(data, &symbol, file_name)?;
         Some(symbol)
@@ -180,8 +296,8 @@ impl ArchiveName {
 pub fn archive_folder(market: Market, data: Data, symbol: &Symbol, frequency: &str) -> String {
     let symbols = symbols_folder(market, data, frequency);
     match data {
-        Data::AggTrades => format!("{symbols}{symbol}/"),
-        Data::Klines(interval) => format!("{symbols}{symbol}/{interval}/"),
+        Data::Klines(_, interval) => format!("{symbols}{symbol}/{interval}/"),
+        _ => format!("{symbols}{symbol}/"),
     }
 }
 
@@ -196,9 +312,14 @@ pub fn symbols_folder(market: Market, data: Data, frequency: &str) -> String {
 
 /// What a symbol's file names of one kind begin with; the period follows.
 pub fn archive_stem(data: Data, symbol: &Symbol) -> String {
+    format!("{symbol}{}", file_kind(data))
+}
+
+/// What a file name has between symbol and period. All candles of one interval have the same.
+fn file_kind(data: Data) -> String {
     match data {
-        Data::AggTrades => format!("{symbol}-aggTrades-"),
-        Data::Klines(interval) => format!("{symbol}-{interval}-"),
+        Data::Klines(_, interval) => format!("-{interval}-"),
+        _ => format!("-{}-", data.archive_folder()),
     }
 }
 
@@ -274,13 +395,65 @@ mod tests {
 
     #[test]
     fn a_loose_file_tells_its_symbol() {
-        let minute = Data::Klines(Interval::MINUTE);
+        let minute = Data::klines(Interval::MINUTE);
         let symbol = |data, file| ArchiveName::symbol_of(data, file).map(|s| s.to_string());
         assert_eq!(
             symbol(minute, "BTCUSD_PERP-1m-2024-01.zip").as_deref(),
             Some("BTCUSD_PERP")
         );
         assert_eq!(symbol(Data::AggTrades, "BTCUSD_PERP-1m-2024-01.zip"), None);
+    }
+
+    #[test]
+    fn every_kind_reads_back_and_has_its_tables() {
+        for (item, tables) in [
+            ("aggTrades", "aggtrades_1m factors_1h"),
+            ("aggTrades:raw", "aggtrades_1m factors_1h aggtrades"),
+            ("klines:1m", "klines_1m klines_1h_from_1m"),
+            ("klines:1h", "klines_1h"),
+            ("markPriceKlines:1m", "mark_price_klines_1m"),
+            ("indexPriceKlines:1h", "index_price_klines_1h"),
+            ("premiumIndexKlines:1d", "premium_index_klines_1d"),
+            ("trades", "trades"),
+            ("fundingRate", "funding_rate"),
+            ("metrics", "metrics"),
+            ("bookDepth", "book_depth"),
+            ("bookTicker", "book_ticker"),
+            ("liquidationSnapshot", "liquidation_snapshot"),
+        ] {
+            let data: Data = item.parse().unwrap();
+            assert_eq!(data.to_string(), item);
+            assert_eq!(data.tables().join(" "), tables);
+        }
+        for item in [
+            "trades:1m",
+            "fundingRate:8h",
+            "markPriceKlines",
+            "aggTrades:all",
+            "funding_rate",
+        ] {
+            assert!(item.parse::<Data>().is_err(), "{item}");
+        }
+    }
+
+    #[test]
+    fn a_market_has_only_its_own_kinds() {
+        let has = |item: &str, market| item.parse::<Data>().unwrap().check_market(market).is_ok();
+        for item in ["aggTrades:raw", "trades", "klines:1h"] {
+            assert!(
+                [Market::Um, Market::Cm, Market::Spot]
+                    .into_iter()
+                    .all(|market| has(item, market)),
+                "{item}"
+            );
+        }
+        for item in ["fundingRate", "metrics", "markPriceKlines:1h", "bookTicker"] {
+            assert!(
+                has(item, Market::Um) && has(item, Market::Cm) && !has(item, Market::Spot),
+                "{item}"
+            );
+        }
+        assert!(has("klines:1s", Market::Spot) && !has("klines:1s", Market::Um));
     }
 
     #[test]

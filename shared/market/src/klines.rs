@@ -154,7 +154,7 @@ impl ReadRow for Rows {
 
     fn line(&mut self, number: u64, line: &[u8]) -> Result<(), CellError> {
         if number == 1 && cells::is_header(line) {
-            return cells::check_header(line, kline::COLUMNS);
+            return cells::check_header(line, kline::COLUMNS.iter().copied());
         }
         self.bar(Kline::parse(line)?, line)
     }

@@ -1,7 +1,7 @@
 //! Symbols, periods, archive names, rows, exact minutes and hours: pure functions over bytes and values.
 //!
-//! Bytes of a CSV go into a mill ([`AggTradesMill`], [`KlinesMill`]) in chunks of any size; out come [`Minute`]s,
-//! [`Hour`]s and [`Kline`]s and the [`Quality`] of what was read. No result depends on the order of rows or on where
+//! Bytes of a CSV go into a mill ([`AggTradesMill`], [`KlinesMill`], [`RowsMill`]) in chunks of any size; out come
+//! [`Minute`]s, [`Hour`]s, [`Kline`]s or rows as they are, and the [`Quality`] of what was read. No result depends on the order of rows or on where
 //! the chunks were cut; the one exception is which of two contradicting rows with one id counts.
 //!
 //! No files, sockets, clocks or randomness here.
@@ -12,6 +12,7 @@ mod agg_trades;
 mod block;
 mod cells;
 mod data;
+pub mod dataset;
 mod decimal;
 mod error;
 mod exact;
@@ -26,6 +27,7 @@ mod market;
 mod minute;
 mod period;
 mod quality;
+mod rows;
 #[cfg(target_arch = "x86_64")]
 mod shape;
 #[cfg(target_arch = "x86_64")]
@@ -36,7 +38,8 @@ mod wide;
 
 pub use agg_trade::AggTrade;
 pub use agg_trades::{AggTradesMill, AggTradesResult, Milled, RepeatedIds};
-pub use data::{ArchiveName, Data, archive_folder, archive_stem, symbols_folder};
+pub use data::{ArchiveName, Bars, Data, archive_folder, archive_stem, symbols_folder};
+pub use dataset::Dataset;
 pub use decimal::Decimal;
 pub use error::{NameError, RowError};
 pub use exact::ExactSum;
@@ -48,4 +51,5 @@ pub use market::Market;
 pub use minute::{Minute, Thresholds};
 pub use period::{DateRange, Period};
 pub use quality::Quality;
+pub use rows::{AgainRows, Cells, MilledRows, NULL, RowOrder, RowsMill, RowsResult, Unique, Words};
 pub use symbol::Symbol;

@@ -1,12 +1,17 @@
 //! From the bytes of a CSV to tables, one file for each kind of archive.
 //!
-//! A new kind is a file here with its [`Plan`], and one line in [`plan`].
+//! A new dataset of rows as they are needs nothing here; a new kind of computation is a file here with its [`Plan`], and
+//! one line in [`plan`].
 
 mod agg_trades;
+mod both;
 mod check;
 mod klines;
+mod rows;
+mod runs;
 
 use tapemill_lake::{Footer, LakeError, Output, StagedTable};
+use tapemill_market::dataset::AGG_TRADES;
 use tapemill_market::{ArchiveName, Data, Quality};
 
 use crate::Corrupt;
@@ -60,12 +65,16 @@ impl From<tapemill_market::RowError> for MillError {
     }
 }
 
-/// How to mill an archive of this name.
-pub(crate) fn plan(output: &Output, name: &ArchiveName) -> Box<dyn Plan> {
-    match name.data {
-        Data::AggTrades => Box::new(agg_trades::AggTradesPlan::new(output, name)),
-        Data::Klines(interval) => Box::new(klines::KlinesPlan::new(output, name, interval)),
-    }
+/// How to mill an archive of this name; `None` where the market has no such archives.
+pub(crate) fn plan(output: &Output, name: &ArchiveName) -> Option<Box<dyn Plan>> {
+    let trades = || agg_trades::AggTradesPlan::new(output, name);
+    let rows = |dataset| rows::RowsPlan::new(output, name, dataset);
+    Some(match name.data {
+        Data::AggTrades => Box::new(trades()),
+        Data::RawAggTrades => Box::new(both::Both::new(trades(), rows(&AGG_TRADES)?)),
+        Data::Klines(_, interval) => Box::new(klines::KlinesPlan::new(output, name, interval)),
+        Data::Rows(dataset) => Box::new(rows(dataset)?),
+    })
 }
 
 /// Rows handed to a table writer at a time: minutes of a day, which stay in the second cache between their rounding,

@@ -1,9 +1,11 @@
 //! The datasets: their columns in order, and rows ↔ Arrow.
 //!
-//! Adding a dataset is one file here that lists its columns, and one line in the worker that mills it.
+//! Tables that are computed list their columns here; those of rows as they are follow from the
+//! [`Dataset`](tapemill_market::Dataset)'s description.
 
 mod agg_trades;
 mod klines;
+mod rows;
 
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
 pub use agg_trades::{FACTORS_1H, MINUTES};
 pub use klines::{COIN_KLINES, KLINES, klines};
+pub use rows::RowsTable;
 
 /// The columns of a dataset behind `symbol`, which is always the first.
 #[derive(Debug)]
@@ -46,14 +49,10 @@ enum Values<Row> {
 impl<Row> Table<Row> {
     /// The Arrow schema. The time column is the second, at index [`TIME_COLUMN`].
     pub fn schema(&self) -> Schema {
-        let symbol = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-        let mut fields = vec![Field::new("symbol", symbol, false)];
+        let mut fields = vec![symbol_field()];
         fields.extend(self.columns.iter().map(|column| {
             let (data_type, nullable) = match column.values {
-                Values::Time(_) => (
-                    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-                    false,
-                ),
+                Values::Time(_) => (time_type(), false),
                 Values::Count(_) => (DataType::Int64, false),
                 Values::Number(_) => (DataType::Float64, false),
                 Values::MaybeNumber(_) => (DataType::Float64, true),
@@ -65,11 +64,7 @@ impl<Row> Table<Row> {
 
     /// Rows as a batch of [`Table::schema`].
     pub fn batch(&self, symbol: &str, rows: &[Row]) -> RecordBatch {
-        let keys = Int32Array::from_value(0, rows.len());
-        let names = Arc::new(StringArray::from_iter_values([symbol]));
-        let symbols =
-            DictionaryArray::<Int32Type>::try_new(keys, names).expect("every key is the one name");
-        let mut arrays: Vec<ArrayRef> = vec![Arc::new(symbols)];
+        let mut arrays = vec![symbol_array(symbol, rows.len())];
         arrays.extend(self.columns.iter().map(|column| column.array(rows)));
         RecordBatch::try_new(Arc::new(self.schema()), arrays)
             .expect("arrays are made to the schema")
@@ -78,6 +73,22 @@ impl<Row> Table<Row> {
 
 /// Where the time column is in every dataset's schema.
 pub const TIME_COLUMN: usize = 1;
+
+fn symbol_field() -> Field {
+    let names = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    Field::new("symbol", names, false)
+}
+
+fn symbol_array(symbol: &str, rows: usize) -> ArrayRef {
+    let keys = Int32Array::from_value(0, rows);
+    let names = Arc::new(StringArray::from_iter_values([symbol]));
+    let symbols = DictionaryArray::<Int32Type>::try_new(keys, names);
+    Arc::new(symbols.expect("every key is the one name"))
+}
+
+fn time_type() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
 
 impl<Row> Column<Row> {
     fn array(&self, rows: &[Row]) -> ArrayRef {
