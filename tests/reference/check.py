@@ -2,7 +2,8 @@
 
     check.py ARCHIVES OUTPUT [--market um] [--skip NAME.zip]...
 
-ARCHIVES holds aggTrades and klines ZIPs in the exchange's paths, or in any tree; then --market says whose they are.
+ARCHIVES holds ZIPs in the exchange's paths, or in any tree; then --market says whose they are. Where OUTPUT has trades as
+they are, all of aggTrades archives have to be there.
 Of each archive every table must be there, with the values, quality, sources and content that follow from it, and no
 other table may be. Prints one JSON object per archive: key, quality, and the digest of each table. Tells differences
 on stderr and exits 1 on any. Needs pyarrow.
@@ -20,9 +21,17 @@ import archive
 import compare
 import klines
 import reference
+import rows
 from content import content, footer_of
 
-NAME = re.compile(r"(?P<symbol>[^-]+)-(?P<kind>aggTrades|\d+(?:s|m|h|d|w|mo))-(?P<period>\d{4}-\d\d(-\d\d)?)\.zip")
+KINDS = "|".join(rows.DATASETS)
+NAME = re.compile(rf"(?P<symbol>[^-]+)-(?P<kind>{KINDS}|\d+(?:s|m|h|d|w|mo))-(?P<period>\d{{4}}-\d\d(-\d\d)?)\.zip")
+BARS = {
+    "klines": "klines",
+    "markPriceKlines": "mark_price_klines",
+    "indexPriceKlines": "index_price_klines",
+    "premiumIndexKlines": "premium_index_klines",
+}
 FOLDERS = {"um": "data/futures/um", "cm": "data/futures/cm", "spot": "data/spot"}
 FOOTER = {"codec", "settings", "sources", "quality", "content"}
 
@@ -35,23 +44,30 @@ class Archive:
         self.symbol, self.kind, self.period = name["symbol"], name["kind"], name["period"]
         named = [market for market, folder in FOLDERS.items() if f"/{folder}/" in zip_path.as_posix()]
         self.market = named[0] if named else market
+        self.bars = next((part for part in zip_path.parts if part in BARS), "klines")
 
     def key(self):
         cadence = "daily" if len(self.period) == 10 else "monthly"
-        folder = "aggTrades" if self.kind == "aggTrades" else "klines"
-        inner = self.symbol if folder == "aggTrades" else f"{self.symbol}/{self.kind}"
-        return f"{FOLDERS[self.market]}/{cadence}/{folder}/{inner}/{self.zip.name}"
+        inner = f"{self.kind}/{self.symbol}"
+        if self.kind not in rows.DATASETS:
+            inner = f"{self.bars}/{self.symbol}/{self.kind}"
+        return f"{FOLDERS[self.market]}/{cadence}/{inner}/{self.zip.name}"
 
-    def work(self):
+    def work(self, output):
         """Datasets by name with the part of the reference they are compared with, and the reference."""
         source = (self.zip, self.market, self.symbol, self.period)
         if self.kind == "aggTrades":
             lines, hours, quality = agg_trades.aggregate(*source)
             tables = {"aggtrades_1m": lines, "factors_1h": hours}
+            if (output / "aggtrades").exists():
+                tables["aggtrades"], _ = rows.aggregate(*source, self.kind)
+        elif self.kind in rows.DATASETS:
+            lines, quality = rows.aggregate(*source, self.kind)
+            tables = {rows.TABLES[self.kind]: lines}
         else:
             lines, hours, quality = klines.aggregate(*source, self.kind)
-            tables = {f"klines_{self.kind}": lines}
-            if hours is not None:
+            tables = {f"{BARS[self.bars]}_{self.kind}": lines}
+            if hours is not None and self.bars == "klines":
                 tables["klines_1h_from_1m"] = hours
         return tables, {**quality, "verdict": archive.verdict(self.zip)}
 
@@ -66,7 +82,7 @@ def place(output, dataset, wanted):
 
 def check(wanted, output):
     """What was made of one archive, and how it differs from what should have been."""
-    tables, quality = wanted.work()
+    tables, quality = wanted.work(output)
     source = {
         "key": wanted.key(),
         "bytes": wanted.zip.stat().st_size,

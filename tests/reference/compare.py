@@ -49,7 +49,7 @@ def values(column):
 
 
 def is_same(name, found, expected):
-    if isinstance(expected, str) and name != "symbol":
+    if isinstance(expected, str) and "0x" in expected:
         expected = float.fromhex(expected)
     if type(found) is not type(expected):
         return False

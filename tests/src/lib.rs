@@ -8,6 +8,7 @@ mod lab;
 mod mirror;
 mod outputs;
 mod python;
+mod readers;
 mod real;
 mod watched;
 
@@ -18,6 +19,7 @@ pub use lab::Lab;
 pub use mirror::{Mirror, trades_of};
 pub use outputs::{hashes, object_hashes, parts};
 pub use python::{Python, golden_folder, reference_folder};
+pub use readers::read_everything;
 pub use real::real_data;
 pub use tapemill_test_servers::{
     Aof, Certificates, Cut, Keep, Port, Process, Proxy, Redis, RedisCluster, RedisOptions,

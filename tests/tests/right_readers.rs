@@ -3,10 +3,9 @@
 
 use std::path::Path;
 
-use serde_json::Value;
 use tapemill_standin::generate::{AggTradesSpec, KlinesSpec, Packing};
 use tapemill_standin::{Interval, Market};
-use tapemill_tests::{Lab, Python, hashes, judge, reference_folder, trades_of};
+use tapemill_tests::{Lab, Python, hashes, judge, read_everything, reference_folder, trades_of};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tapemill-under-test");
 
@@ -45,16 +44,6 @@ fn run_everything(lab: &Lab, words: &[&str]) {
         let words = [&["run", "--market", market, "--data", data], words].concat();
         lab.everything(&words).run().expect(0);
     }
-}
-
-/// What `readers.py` read, by dataset.
-#[track_caller]
-fn read_everything(output: &Path) -> Vec<Value> {
-    let script = reference_folder().join("readers.py");
-    let arguments = [&script, output].map(|path: &Path| path.to_str().expect("a plain path"));
-    let told = Python::new().run(&arguments);
-    let line = |line: &str| serde_json::from_str(line).expect("readers.py prints JSON");
-    told.lines().map(line).collect()
 }
 
 #[test]
