@@ -1,8 +1,6 @@
 //! The tables read with one ordinary call in the libraries people use, skip what is not asked for, and say where they
 //! come from without saying where they were made.
 
-use std::path::Path;
-
 use tapemill_standin::generate::{AggTradesSpec, KlinesSpec, Packing};
 use tapemill_standin::{Interval, Market};
 use tapemill_tests::{Lab, Python, hashes, judge, read_everything, reference_folder, trades_of};
