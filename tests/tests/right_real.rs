@@ -8,6 +8,16 @@ use tapemill_tests::{Judged, Lab, hashes, judge, real_data};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tapemill-under-test");
 
+/// The archives of the folder that are of spot and klines, and sound.
+const SPOT_KLINES: [&str; 6] = [
+    "--market",
+    "spot",
+    "--skip",
+    "ADABTC-1m-2021-11-27.zip",
+    "--skip",
+    "BTCUSDT-fundingRate-2026-04.zip",
+];
+
 fn text(path: &Path) -> &str {
     path.to_str().expect("a plain path")
 }
@@ -73,8 +83,7 @@ fn real_archives_in_a_folder_are_milled_as_they_are() {
 
     lab.command(&words).args(source).run().expect(0);
 
-    let options = ["--market", "spot", "--skip", "ADABTC-1m-2021-11-27.zip"];
-    let judged = judge(&vision, &lab.output(), &options);
+    let judged = judge(&vision, &lab.output(), &SPOT_KLINES);
     assert_eq!(judged.len(), 3);
     assert!(
         judged
@@ -116,9 +125,8 @@ fn a_really_damaged_archive_ends_dead_and_leaves_the_others_alone() {
         published.iter().all(|path| path.contains("/BTCUSDT/")),
         "{published:?}"
     );
-    let options = ["--market", "spot", "--skip", "ADABTC-1m-2021-11-27.zip"];
     // Hours of the exchange's own were not asked for.
-    let options = [&options[..], &["--skip", "BTCUSDT-1h-2026-05-08.zip"]].concat();
+    let options = [&SPOT_KLINES[..], &["--skip", "BTCUSDT-1h-2026-05-08.zip"]].concat();
     judge(&vision, &lab.output(), &options);
 }
 
