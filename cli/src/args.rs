@@ -83,6 +83,8 @@ pub enum Command {
     Worker(WorkerArgs),
     /// Download and check archives only, into {output}/raw
     Fetch(FetchArgs),
+    /// What the archive has: every symbol, dataset and interval, from when to when, with holes; the universe of a date
+    Symbols(SymbolsArgs),
     /// Counts per dataset and state, rate, ETA, workers
     Status(StatusArgs),
     /// List, show, retry or cancel tasks
@@ -107,7 +109,7 @@ pub struct SelectionArgs {
     /// um (USD-M futures), cm (COIN-M futures) or spot
     #[arg(long, default_value = "um", env = "TAPEMILL_MARKET")]
     pub market: Market,
-    /// Kinds of data: aggTrades, klines:INTERVAL
+    /// Kinds of data: aggTrades, aggTrades:raw, trades, klines:1m, markPriceKlines:1h, fundingRate, metrics and others
     #[arg(
         long,
         value_name = "LIST",
@@ -369,6 +371,33 @@ pub struct FetchArgs {
     /// Bytes a second that all downloads of this process bring together, such as 50MB [default: no limit]
     #[arg(long, value_name = "SIZE", value_parser = bytes_per_second, env = "TAPEMILL_MAX_BYTES_PER_SECOND")]
     pub max_bytes_per_second: Option<NonZeroU64>,
+}
+
+/// `symbols`.
+#[derive(Debug, Args)]
+pub struct SymbolsArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Markets to scan
+    #[arg(long, value_name = "LIST", default_value = "spot,um,cm")]
+    pub markets: String,
+    /// Only these datasets, such as klines,fundingRate [default: all there are]
+    #[arg(long, value_name = "LIST")]
+    pub data: Option<String>,
+    /// Requests at once
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=300))]
+    pub parallel: u16,
+    /// Only the first 5 symbols of each market and dataset
+    #[arg(short, long)]
+    pub test: bool,
+    /// Ask for everything again, also for what cannot have changed
+    #[arg(long)]
+    pub refresh: bool,
+    /// Print the symbols that had archives of this day, YYYY-MM-DD, as the last scan found them; asks nothing
+    #[arg(long, value_name = "DATE", conflicts_with_all = ["test", "refresh"])]
+    pub on: Option<jiff::civil::Date>,
 }
 
 /// `status`.

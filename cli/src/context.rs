@@ -24,9 +24,7 @@ const LARGEST_SYMBOLS_FILE: u64 = 16 << 20;
 
 /// The selection; `--symbols` is required, unless only the priority symbols are wanted.
 pub fn selection(args: &SelectionArgs) -> Result<Selection, Failure> {
-    let today = jiff::Timestamp::now()
-        .to_zoned(jiff::tz::TimeZone::UTC)
-        .date();
+    let today = today();
     let range = DateRange::parse(
         args.start.as_deref(),
         args.end.as_deref(),
@@ -79,6 +77,13 @@ pub fn selection(args: &SelectionArgs) -> Result<Selection, Failure> {
         priority,
         today,
     })
+}
+
+/// The date, in UTC.
+pub fn today() -> jiff::civil::Date {
+    jiff::Timestamp::now()
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .date()
 }
 
 fn symbols(text: &str) -> Result<Symbols, Failure> {

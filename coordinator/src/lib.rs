@@ -1,7 +1,7 @@
 //! Plans what the archive holds into the queue, again and again, and tells how the queue is.
 //!
 //! ```text
-//! Selection ─► survey (lists or probes the source) ─► planner (pure: which archives) ─► enqueuer (what is not there yet)
+//! Selection ─► survey (lists or probes the source; which archives is for `tapemill_market` to say) ─► enqueuer (what is not there yet)
 //! ```
 //!
 //! A [`Coordinator`] plans, returns expired leases and keeps a [`QueueView`], which the API and the gauges show.
@@ -15,7 +15,6 @@ mod enqueuer;
 mod error;
 mod loss;
 mod metrics;
-mod planner;
 mod priority;
 mod probe;
 mod selection;
@@ -31,7 +30,6 @@ pub use coordinator::{Coordinator, Select};
 pub use enqueuer::{Enqueuer, Planned};
 pub use error::PlanError;
 pub use metrics::QueueGauges;
-pub use planner::{Chosen, Listed, choose, days_to_list};
 pub use priority::PRIORITY_SYMBOLS;
 pub use selection::{Selection, Symbols};
 pub use status::{bytes_done_and_left, status_value, task_value, time_left, worker_value};

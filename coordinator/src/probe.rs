@@ -3,10 +3,9 @@
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::civil::Date;
 use tapemill_archive::Source;
-use tapemill_market::{ArchiveName, Data, Market, Period, Symbol};
+use tapemill_market::{ArchiveName, Data, Listed, Market, Period, Symbol};
 
 use crate::error::PlanError;
-use crate::planner::Listed;
 use crate::selection::Selection;
 
 /// Probes under way at once for one symbol.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream};
 use tapemill_archive::{Object, Query, Source};
 use tapemill_market::{
-    ArchiveName, Data, Period, Symbol, archive_folder, archive_stem, symbols_folder,
+    ArchiveName, Chosen, Data, Listed, Period, Symbol, archive_folder, archive_stem, choose,
+    days_to_list, symbols_folder,
 };
 
 use crate::error::PlanError;
-use crate::planner::{Chosen, Listed, choose, days_to_list};
 use crate::probe;
 use crate::selection::{Selection, Symbols};
 

@@ -10,5 +10,6 @@ pub mod plan;
 pub mod queue;
 pub mod run;
 pub mod status;
+pub mod symbols;
 pub mod tasks;
 pub mod worker;

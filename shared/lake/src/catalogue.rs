@@ -4,12 +4,11 @@
 
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Int32Type, Int64Type};
-use arrow_array::{Array, ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray};
+use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Schema};
 use tapemill_market::Market;
 
+use crate::columns::{self, numbers, texts, word, words};
 use crate::error::Result;
 use crate::lake::Lake;
 use crate::lineage::Footer;
@@ -92,10 +91,6 @@ fn place(dataset: &str, market: Market) -> Result<LakePath> {
     LakePath::parse(&format!("{FOLDER}/{dataset}/{market}.parquet"))
 }
 
-fn word() -> DataType {
-    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
-}
-
 fn schema() -> Schema {
     Schema::new(vec![
         Field::new("symbol", word(), false),
@@ -110,19 +105,6 @@ fn schema() -> Schema {
 }
 
 fn batch(rows: &[CatalogueRow]) -> RecordBatch {
-    fn words<'a>(words: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {
-        Arc::new(words.collect::<DictionaryArray<Int32Type>>())
-    }
-    fn texts<'a>(texts: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {
-        Arc::new(texts.collect::<StringArray>())
-    }
-    fn numbers(numbers: impl Iterator<Item = Option<u64>>) -> ArrayRef {
-        Arc::new(
-            numbers
-                .map(|number| number.and_then(|number| i64::try_from(number).ok()))
-                .collect::<Int64Array>(),
-        )
-    }
     let columns = vec![
         words(rows.iter().map(|row| Some(row.symbol.as_str()))),
         texts(rows.iter().map(|row| Some(row.period.as_str()))),
@@ -138,18 +120,8 @@ fn batch(rows: &[CatalogueRow]) -> RecordBatch {
 
 /// `None` for a batch of other columns.
 fn rows_of(batch: &RecordBatch) -> Option<Vec<CatalogueRow>> {
-    let text =
-        |name: &str| -> Option<Vec<Option<String>>> { texts_of(batch.column_by_name(name)?) };
-    let number = |name: &str| -> Option<Vec<Option<u64>>> {
-        let column = batch.column_by_name(name)?;
-        let column = column.as_primitive_opt::<Int64Type>()?;
-        let numbers = column.iter();
-        Some(
-            numbers
-                .map(|number| number.and_then(|number| u64::try_from(number).ok()))
-                .collect(),
-        )
-    };
+    let text = |name: &str| columns::texts_of(batch.column_by_name(name)?);
+    let number = |name: &str| columns::numbers_of(batch.column_by_name(name)?);
     let (symbols, periods, states) = (text("symbol")?, text("period")?, text("state")?);
     let (digests, verdicts, keys) = (text("sha256")?, text("verdict")?, text("key")?);
     let (bytes, rows) = (number("bytes")?, number("rows")?);
@@ -167,21 +139,6 @@ fn rows_of(batch: &RecordBatch) -> Option<Vec<CatalogueRow>> {
             })
         })
         .collect()
-}
-
-/// The texts of a plain column or of one with a dictionary.
-fn texts_of(column: &dyn Array) -> Option<Vec<Option<String>>> {
-    if let Some(texts) = column.as_string_opt::<i32>() {
-        return Some(texts.iter().map(|text| text.map(str::to_owned)).collect());
-    }
-    let words = column.as_dictionary_opt::<Int32Type>()?;
-    let texts = words.downcast_dict::<StringArray>()?;
-    Some(
-        texts
-            .into_iter()
-            .map(|text| text.map(str::to_owned))
-            .collect(),
-    )
 }
 
 #[cfg(test)]

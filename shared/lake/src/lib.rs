@@ -15,7 +15,9 @@
 //! **The same rows and footer give the same bytes**: batch boundaries do not matter, and no clock, host, path or worker
 //! name goes in. [`CODEC`] is raised when the bytes for the same input change.
 
+mod availability;
 mod catalogue;
+mod columns;
 mod content;
 mod content_reader;
 mod error;
@@ -40,6 +42,7 @@ mod writer;
 pub mod cleanup;
 pub mod tables;
 
+pub use availability::Series;
 pub use catalogue::CatalogueRow;
 pub use content::{content_of, verify_content};
 pub use error::{LakeError, Result};

@@ -11,6 +11,7 @@ mod agg_trades;
 #[cfg(target_arch = "x86_64")]
 mod block;
 mod cells;
+mod coverage;
 mod data;
 pub mod dataset;
 mod decimal;
@@ -38,6 +39,7 @@ mod wide;
 
 pub use agg_trade::AggTrade;
 pub use agg_trades::{AggTradesMill, AggTradesResult, Milled, RepeatedIds};
+pub use coverage::{Chosen, Listed, choose, days_to_list};
 pub use data::{ArchiveName, Bars, Data, archive_folder, archive_stem, symbols_folder};
 pub use dataset::Dataset;
 pub use decimal::Decimal;

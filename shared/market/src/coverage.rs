@@ -1,9 +1,9 @@
-//! PURE: what the archive lists and what was asked for → which archives to mill.
+//! What the archive lists and what was asked for → which archives to mill, and which are missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::{DateRange, Period};
 use jiff::civil::Date;
-use tapemill_market::{DateRange, Period};
 
 /// One symbol's archives of one kind, as listed: each period and its size.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

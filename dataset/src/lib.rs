@@ -1,0 +1,3 @@
+//! What can be done with an archive and an output as a whole, beside milling.
+
+pub mod universe;
