@@ -102,6 +102,19 @@ pub enum Command {
     Config(ConfigCommand),
 }
 
+impl Command {
+    /// The selection of commands that have one.
+    pub fn selection_mut(&mut self) -> Option<&mut SelectionArgs> {
+        match self {
+            Self::Run(args) => Some(&mut args.selection),
+            Self::Plan(args) => Some(&mut args.selection),
+            Self::Coordinator(args) => Some(&mut args.selection),
+            Self::Fetch(args) => Some(&mut args.selection),
+            _ => None,
+        }
+    }
+}
+
 /// Which archives.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Selection")]
@@ -126,6 +139,13 @@ pub struct SelectionArgs {
     /// Only the symbols of --priority
     #[arg(long, env = "TAPEMILL_PRIORITY_ONLY")]
     pub priority_only: bool,
+    /// Only the symbols of these categories: major, defi, layer1, layer2, meme, gaming, ai, storage, exchange,
+    /// stable_pairs, or those of [categories] in the settings file
+    #[arg(long, value_name = "LIST", env = "TAPEMILL_CATEGORIES")]
+    pub categories: Option<String>,
+    /// The settings file's own categories, each name with its symbols.
+    #[arg(skip)]
+    pub own_categories: Vec<(String, String)>,
     /// First month or day: YYYY-MM, YYYY-MM-DD, or -7d for seven days ago
     #[arg(
         long,

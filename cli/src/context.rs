@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tapemill_archive::{Bandwidth, Brake, DirSource, HttpOptions, HttpSource, RetryPolicy, Source};
-use tapemill_coordinator::{Asking, Catalogue, PRIORITY_SYMBOLS, Planned, Selection, Symbols};
+use tapemill_coordinator::{
+    Asking, CATEGORIES, Catalogue, PRIORITY_SYMBOLS, Planned, Selection, Symbols,
+};
 use tapemill_lake::{Lake, Output};
 use tapemill_market::{Data, DateRange, Symbol, Thresholds};
 use tapemill_queue::{Budgets, Queue, WorkerId, redis, sqlite};
@@ -37,33 +39,32 @@ pub fn selection(args: &SelectionArgs) -> Result<Selection, Failure> {
             .map(|name| Symbol::exact(name))
             .collect::<Result<_, _>>()?,
         Some(text) => match symbols(text)? {
-            Symbols::These(symbols) => symbols,
+            Symbols::These(symbols) | Symbols::Among(symbols) => symbols,
             Symbols::All => {
                 return Err(Failure::usage("--priority takes a list or @FILE, not all"));
             }
         },
     };
-    let symbols = match (&args.symbols, args.priority_only) {
-        (None, false) => {
+    let mut groups = Vec::new();
+    if args.priority_only {
+        groups.push(("--priority-only", priority.clone()));
+    }
+    if let Some(names) = &args.categories {
+        groups.push(("--categories", in_categories(names, &args.own_categories)?));
+    }
+    let named = args.symbols.as_deref().map(symbols).transpose()?;
+    let symbols = match (named, groups.is_empty()) {
+        (Some(symbols), true) => symbols,
+        (None, true) => {
             return Err(Failure::usage(
                 "--symbols is missing: give a list such as BTCUSDT,ETHUSDT, @FILE, or all",
             ));
         }
-        (None, true) => Symbols::These(priority.clone()),
-        (Some(text), false) => symbols(text)?,
-        (Some(text), true) => match symbols(text)? {
-            Symbols::All => Symbols::These(priority.clone()),
-            Symbols::These(symbols) => {
-                let both: Vec<_> = symbols
-                    .into_iter()
-                    .filter(|symbol| priority.contains(symbol))
-                    .collect();
-                if both.is_empty() {
-                    return Err(Failure::usage("--priority-only leaves none of --symbols"));
-                }
-                Symbols::These(both)
-            }
-        },
+        // A list of one's own is meant as it is written.
+        (None, false) if args.priority.is_some() && args.categories.is_none() => {
+            Symbols::These(priority.clone())
+        }
+        (named, false) => within(named, groups)?,
     };
     let data = Data::parse_list(&args.data)?;
     for kind in &data {
@@ -77,6 +78,67 @@ pub fn selection(args: &SelectionArgs) -> Result<Selection, Failure> {
         priority,
         today,
     })
+}
+
+/// What is in all of these groups, and named if symbols are named. Those have to be there; of a group only those count that
+/// the market has.
+fn within(named: Option<Symbols>, groups: Vec<(&str, Vec<Symbol>)>) -> Result<Symbols, Failure> {
+    let mut groups = groups.into_iter();
+    let (flag, first) = groups.next().unwrap_or_default();
+    let (mut symbols, mut blamed, all_exist) = match named {
+        Some(Symbols::These(symbols)) => (symbols, flag, true),
+        _ => (first.clone(), flag, false),
+    };
+    for (flag, group) in [(flag, first)].into_iter().chain(groups) {
+        let before = symbols.len();
+        symbols.retain(|symbol| group.contains(symbol));
+        if symbols.len() < before {
+            blamed = flag;
+        }
+    }
+    if symbols.is_empty() {
+        return Err(Failure::usage(format!(
+            "{blamed} leaves no symbol of the selection"
+        )));
+    }
+    Ok(match all_exist {
+        true => Symbols::These(symbols),
+        false => Symbols::Among(symbols),
+    })
+}
+
+/// The symbols of named categories, the user's own before those that are known.
+fn in_categories(names: &str, own: &[(String, String)]) -> Result<Vec<Symbol>, Failure> {
+    let mut found = Vec::new();
+    for name in names.split(',').map(str::trim) {
+        let list = own.iter().find(|(known, _)| known == name);
+        let shipped = CATEGORIES.iter().find(|(known, _)| *known == name);
+        let symbols = match (list, shipped) {
+            (Some((_, list)), _) => Symbols::parse(list)?,
+            (None, Some((_, list))) => Symbols::parse(&list.join(","))?,
+            (None, None) => {
+                let known = CATEGORIES.iter().map(|(name, _)| *name);
+                let own = own.iter().map(|(name, _)| name.as_str());
+                let known: Vec<_> = own.chain(known).collect();
+                return Err(Failure::usage(format!(
+                    "--categories {name:?} is none of {}; add it to [categories] in tapemill.toml",
+                    known.join(", ")
+                )));
+            }
+        };
+        let Symbols::These(symbols) = symbols else {
+            return Err(Failure::usage(format!(
+                "the category {name} takes a list of symbols, not all"
+            )));
+        };
+        found.extend(
+            symbols
+                .into_iter()
+                .filter(|symbol| !found.contains(symbol))
+                .collect::<Vec<_>>(),
+        );
+    }
+    Ok(found)
 }
 
 /// The date, in UTC.

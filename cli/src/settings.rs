@@ -64,7 +64,13 @@ pub fn parse(args: Vec<OsString>) -> Result<Parsed, Refused> {
     let command = with_defaults(command, &file, &set_aside);
     let matches = command.try_get_matches_from(args).map_err(refused)?;
     refuse_empty(&matches)?;
-    let cli = Cli::from_arg_matches(&matches).map_err(refused)?;
+    let mut cli = Cli::from_arg_matches(&matches).map_err(refused)?;
+    if let Some(selection) = cli.command.selection_mut() {
+        let own = file.section("categories");
+        selection.own_categories = own
+            .map(|(name, list)| (name.to_owned(), list.to_owned()))
+            .collect();
+    }
     Ok(Parsed { cli, matches, file })
 }
 

@@ -24,8 +24,10 @@ pub struct Selection {
 pub enum Symbols {
     /// Every one the archive has.
     All,
-    /// These.
+    /// These, all of which have to be there.
     These(Vec<Symbol>),
+    /// Those of these that the archive has.
+    Among(Vec<Symbol>),
 }
 
 impl Symbols {
@@ -103,7 +105,9 @@ mod tests {
     fn names(symbols: Symbols) -> Vec<String> {
         match symbols {
             Symbols::All => vec!["all".to_owned()],
-            Symbols::These(symbols) => symbols.iter().map(ToString::to_string).collect(),
+            Symbols::These(symbols) | Symbols::Among(symbols) => {
+                symbols.iter().map(ToString::to_string).collect()
+            }
         }
     }
 

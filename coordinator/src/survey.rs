@@ -131,7 +131,25 @@ async fn symbols_of(
     asking: Asking,
 ) -> Result<Vec<Symbol>, PlanError> {
     match (&selection.symbols, asking) {
-        (Symbols::These(symbols), _) => Ok(symbols.clone()),
+        (Symbols::These(symbols), _) | (Symbols::Among(symbols), Asking::Probing) => {
+            Ok(symbols.clone())
+        }
+        (Symbols::Among(symbols), Asking::Listing) => {
+            let existing: BTreeSet<Symbol> = all_symbols(source, selection, data)
+                .await?
+                .into_iter()
+                .collect();
+            let (there, absent): (Vec<_>, Vec<_>) = symbols
+                .iter()
+                .cloned()
+                .partition(|symbol| existing.contains(symbol));
+            if !absent.is_empty() {
+                let names: Vec<_> = absent.iter().map(Symbol::as_str).collect();
+                let market = selection.market;
+                tracing::info!(%market, %data, "not in the archive: {}", names.join(", "));
+            }
+            Ok(there)
+        }
         (Symbols::All, Asking::Listing) => all_symbols(source, selection, data).await,
         (Symbols::All, Asking::Probing) => Err(PlanError::Nothing {
             place: source.place(),

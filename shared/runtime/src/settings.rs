@@ -24,6 +24,9 @@ pub const OPEN_VARIABLES: [&str; 3] = [
     "TAPEMILL_REDIS_PASSWORD",
 ];
 
+/// The sections that a file may have: names of the user's own, each with a list.
+pub const SECTIONS: [&str; 1] = ["categories"];
+
 const PREFIX: &str = "TAPEMILL_";
 const LARGEST_FILE: u64 = 1 << 20;
 
@@ -35,13 +38,17 @@ const LARGEST_FILE: u64 = 1 << 20;
 /// start = 2024-01-01
 /// keep_zip = true
 /// lease = "60s"
+///
+/// [categories]
+/// mine = ["BTCUSDT", "ETHUSDT"]
 /// ```
 ///
-/// Values are given out as the text a flag would take: lists joined by commas, numbers, booleans and dates as written.
+/// Sections are those of [`SECTIONS`]. Values are given out as the text a flag would take: lists joined by commas, numbers, booleans and dates as written.
 #[derive(Debug, Clone, Default)]
 pub struct ConfigFile {
     path: PathBuf,
     settings: BTreeMap<String, Setting>,
+    sections: BTreeMap<String, BTreeMap<String, Setting>>,
 }
 
 #[derive(Debug, Clone)]
@@ -91,9 +98,24 @@ impl ConfigFile {
             refused(at, one_line(error.message()))
         })?;
         let mut settings = BTreeMap::new();
+        let mut sections = BTreeMap::new();
         for (key, value) in table.get_ref() {
             let name = flag_name(key.get_ref());
             let at = key.span().start;
+            if let DeValue::Table(entries) = value.get_ref()
+                && SECTIONS.contains(&name.as_str())
+            {
+                let mut section = BTreeMap::new();
+                for (key, value) in entries {
+                    let at = key.span().start;
+                    let value = text_of(value)
+                        .map_err(|problem| refused(at, format!("{} {problem}", key.get_ref())))?;
+                    let line = line_of(text, at);
+                    section.insert(key.get_ref().to_string(), Setting { value, line });
+                }
+                sections.insert(name, section);
+                continue;
+            }
             let value =
                 text_of(value).map_err(|problem| refused(at, format!("{name} {problem}")))?;
             let setting = Setting {
@@ -110,7 +132,14 @@ impl ConfigFile {
         Ok(ConfigFile {
             path: path.to_path_buf(),
             settings,
+            sections,
         })
+    }
+
+    /// The entries of a section, by name, each as its list would be written for a flag.
+    pub fn section(&self, name: &str) -> impl Iterator<Item = (&str, &str)> {
+        let entries = self.sections.get(name).into_iter().flatten();
+        entries.map(|(name, setting)| (name.as_str(), setting.value.as_str()))
     }
 
     /// Refuses keys outside `known` (long flags without the dashes).
@@ -278,6 +307,25 @@ mod tests {
         assert_eq!(parse("lease = 60").unwrap().get("lease"), Some("60"));
         assert_eq!(parse("lease = 1_000").unwrap().get("lease"), Some("1000"));
         assert_eq!(parse("lease = 2.5").unwrap().get("lease"), Some("2.5"));
+    }
+
+    #[test]
+    fn a_section_has_entries_of_its_own() {
+        let config = parse(
+            "lease = '60s'\n\n[categories]\nmine = ['BTCUSDT', 'ETHUSDT']\nother = 'SOLUSDT'\n",
+        )
+        .unwrap();
+
+        let entries: Vec<_> = config.section("categories").collect();
+
+        assert_eq!(entries, [("mine", "BTCUSDT,ETHUSDT"), ("other", "SOLUSDT")]);
+        assert_eq!(config.get("lease"), Some("60s"));
+        assert_eq!(config.get("categories"), None);
+        let error = parse("[categories]\nmine = []").unwrap_err().to_string();
+        assert!(
+            error.ends_with("tapemill.toml:2: mine is empty: give it a value or remove the line"),
+            "{error}"
+        );
     }
 
     #[test]
