@@ -85,6 +85,8 @@ pub enum Command {
     Fetch(FetchArgs),
     /// What the archive has: every symbol, dataset and interval, from when to when, with holes; the universe of a date
     Symbols(SymbolsArgs),
+    /// Prove what is on disk: every table whole, what its place says, and following from what it was made of
+    Verify(VerifyArgs),
     /// Counts per dataset and state, rate, ETA, workers
     Status(StatusArgs),
     /// List, show, retry or cancel tasks
@@ -418,6 +420,28 @@ pub struct SymbolsArgs {
     /// Print the symbols that had archives of this day, YYYY-MM-DD, as the last scan found them; asks nothing
     #[arg(long, value_name = "DATE", conflicts_with_all = ["test", "refresh"])]
     pub on: Option<jiff::civil::Date>,
+}
+
+/// `verify`: everything, unless a part is selected.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Only of this market
+    #[arg(long)]
+    pub market: Option<Market>,
+    /// Only tables of these kinds of data
+    #[arg(long, value_name = "LIST")]
+    pub data: Option<String>,
+    /// Only these symbols: a list, @FILE, or all
+    #[arg(long, value_name = "LIST")]
+    pub symbols: Option<String>,
+    /// From this month or day on
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
+    pub start: Option<String>,
+    /// To this month or day, inclusive
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
+    pub end: Option<String>,
 }
 
 /// `status`.

@@ -16,8 +16,9 @@ use tapemill_worker::Workshop;
 use tokio::sync::Semaphore;
 
 use crate::args::{
-    AskingArgs, OutputArgs, QueueArgs, SelectionArgs, ShapeArgs, SourceArgs, WorkArgs,
+    AskingArgs, OutputArgs, QueueArgs, SelectionArgs, ShapeArgs, SourceArgs, VerifyArgs, WorkArgs,
 };
+use crate::commands::verify::{OnDisk, tables_of};
 use crate::failure::Failure;
 use crate::output_place::OutputPlace;
 
@@ -139,6 +140,22 @@ fn in_categories(names: &str, own: &[(String, String)]) -> Result<Vec<Symbol>, F
         );
     }
     Ok(found)
+}
+
+/// Which tables of the output are meant; all of them unless some are named.
+pub fn on_disk(args: &VerifyArgs) -> Result<OnDisk, Failure> {
+    let symbols = match args.symbols.as_deref().map(symbols).transpose()? {
+        None | Some(Symbols::All) => None,
+        Some(Symbols::These(symbols) | Symbols::Among(symbols)) => {
+            Some(symbols.iter().map(Symbol::to_string).collect())
+        }
+    };
+    Ok(OnDisk {
+        market: args.market.map(|market| market.to_string()),
+        tables: args.data.as_deref().map(tables_of).transpose()?,
+        symbols,
+        range: DateRange::parse(args.start.as_deref(), args.end.as_deref(), None, today())?,
+    })
 }
 
 /// The date, in UTC.

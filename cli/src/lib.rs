@@ -103,6 +103,7 @@ async fn dispatch(parsed: Parsed, terminal: Terminal) -> Result<u8, Failure> {
             commands::fetch::run(args, json, &terminal, &shutdown).await
         }
         Command::Symbols(args) => commands::symbols::run(args, json, &terminal).await,
+        Command::Verify(args) => commands::verify::run(args, json, &terminal).await,
         Command::Status(args) => commands::status::run(args, json).await,
         Command::Tasks(command) => commands::tasks::run(command, json).await,
         Command::Queue(command) => commands::queue::run(command, json).await,

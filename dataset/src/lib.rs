@@ -1,3 +1,4 @@
 //! What can be done with an archive and an output as a whole, beside milling.
 
 pub mod universe;
+pub mod verify;

@@ -12,4 +12,5 @@ pub mod run;
 pub mod status;
 pub mod symbols;
 pub mod tasks;
+pub mod verify;
 pub mod worker;

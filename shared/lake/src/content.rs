@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{LakeError, Result};
 use crate::lake::Lake;
+use crate::lineage::Lineage;
 use crate::paths::LakePath;
 use crate::reader::TableReader;
 
@@ -71,12 +72,29 @@ pub fn content_of(schema: &Schema, batches: &[RecordBatch]) -> Result<String> {
 ///
 /// As [`TableReader::open`]; damage met on the way is [`LakeError::Damaged`].
 pub fn verify_content(lake: &Lake, path: &LakePath) -> Result<bool> {
+    read_verified(lake, path, |_| ()).map(|(_, whole)| whole)
+}
+
+/// As [`verify_content`], and gives out the batches on the way and what the footer says.
+///
+/// # Errors
+///
+/// As [`verify_content`].
+pub fn read_verified(
+    lake: &Lake,
+    path: &LakePath,
+    mut each: impl FnMut(&RecordBatch),
+) -> Result<(Lineage, bool)> {
     let mut reader = TableReader::open(lake, path)?;
     let mut digest = ContentDigest::new(path.as_str(), reader.schema())?;
     for batch in &mut reader {
-        digest.add(&batch?)?;
+        let batch = batch?;
+        digest.add(&batch)?;
+        each(&batch);
     }
-    Ok(digest.finish() == reader.lineage().content)
+    let lineage = reader.lineage().clone();
+    let whole = digest.finish() == lineage.content;
+    Ok((lineage, whole))
 }
 
 /// The digest of a table while its batches pass by.

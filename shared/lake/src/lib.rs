@@ -44,7 +44,7 @@ pub mod tables;
 
 pub use availability::Series;
 pub use catalogue::CatalogueRow;
-pub use content::{content_of, verify_content};
+pub use content::{content_of, read_verified, verify_content};
 pub use error::{LakeError, Result};
 pub use holdings::{Holdings, Wanted};
 pub use lake::{Lake, TableFile};

@@ -90,6 +90,21 @@ impl Data {
         }
     }
 
+    /// The kind whose tasks write this table; `None` for a name that none writes.
+    pub fn of_table(table: &str) -> Option<Self> {
+        let minute = Self::klines(Interval::MINUTE);
+        let rows = Dataset::of_table(table).map(Self::Rows);
+        let plain = [Self::AggTrades, Self::RawAggTrades, minute].into_iter();
+        let bars = Bars::ALL.into_iter().filter_map(|bars| {
+            let interval = table.strip_prefix(bars.table())?.strip_prefix('_')?;
+            Some(Self::Klines(bars, interval.parse().ok()?))
+        });
+        plain
+            .chain(rows)
+            .chain(bars)
+            .find(|data| data.tables().iter().any(|written| written == table))
+    }
+
     /// Whether the exchange publishes archives of this kind for the market.
     ///
     /// # Errors
@@ -424,6 +439,10 @@ mod tests {
             let data: Data = item.parse().unwrap();
             assert_eq!(data.to_string(), item);
             assert_eq!(data.tables().join(" "), tables);
+            for table in data.tables() {
+                let of = Data::of_table(&table).unwrap();
+                assert!(of == data || data == Data::RawAggTrades, "{table}");
+            }
         }
         for item in [
             "trades:1m",
@@ -433,6 +452,13 @@ mod tests {
             "funding_rate",
         ] {
             assert!(item.parse::<Data>().is_err(), "{item}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_no_task_writes_is_no_table() {
+        for table in ["klines_7m", "klines", "minutes", "catalogue", ""] {
+            assert_eq!(Data::of_table(table), None, "{table}");
         }
     }
 

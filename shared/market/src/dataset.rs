@@ -102,6 +102,11 @@ impl Dataset {
         ALL.into_iter().find(|dataset| dataset.name == name)
     }
 
+    /// The dataset of this table, but for that of `aggTrades:raw`.
+    pub(crate) fn of_table(table: &str) -> Option<&'static Self> {
+        ALL.into_iter().find(|dataset| dataset.table == table)
+    }
+
     /// The names of all datasets.
     pub fn names() -> impl Iterator<Item = &'static str> {
         ALL.iter().map(|dataset| dataset.name)

@@ -7,7 +7,7 @@ use crate::minute::Minute;
 ///
 /// Sums are the exact sum of the minutes' values, rounded once; what is derived from them follows in plain `f64`.
 /// `None` where a denominator is zero.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[expect(
     missing_docs,
     reason = "the names are the columns', documented in docs/datasets.md"

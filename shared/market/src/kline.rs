@@ -9,7 +9,7 @@ use crate::error::CellError;
 use crate::exact;
 
 /// The exchange's own candle. Times are UTC microseconds; both ends of a bar are inclusive.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Kline {
     /// First microsecond of the bar.
     pub open_time_us: i64,

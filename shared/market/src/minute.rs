@@ -21,7 +21,7 @@ use crate::{
 ///
 /// Times are UTC microseconds; `_qty` and `base_volume` are base units, `_quote` quote units (USD for cm). Every sum
 /// is the exact decimal sum, rounded once to the nearest `f64`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[expect(
     missing_docs,
     reason = "the names are the columns', documented in docs/datasets.md"
