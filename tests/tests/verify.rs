@@ -1,0 +1,235 @@
+//! `verify`: finds what is wrong in an output, names it, and finds nothing in a sound one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tapemill_tests::{Lab, Python, hashes};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_tapemill-under-test");
+
+/// Two symbols, two months and a day, trades and minutes.
+fn milled() -> Lab {
+    let lab = Lab::new(BINARY);
+    for symbol in ["BTCUSDT", "ETHUSDT"] {
+        for period in ["2024-01", "2024-02", "2024-03-01"] {
+            lab.mirror.trades(symbol, period, 2_000);
+            lab.mirror.klines(symbol, period);
+        }
+    }
+    lab.everything(&["run"]).run().expect(0);
+    lab
+}
+
+#[track_caller]
+fn verify(lab: &Lab, words: &[&str], code: i32) -> Vec<Value> {
+    let words = [&["verify", "--json"], words].concat();
+    lab.command(&words).run().expect(code).json_lines()
+}
+
+/// The files that are not ok, with verdict and kind.
+fn told(found: &[Value]) -> Vec<String> {
+    let of = |finding: &Value, name: &str| finding[name].as_str().expect("a text").to_owned();
+    let wrong = found.iter().filter(|finding| finding["verdict"] != "ok");
+    wrong
+        .map(|finding| {
+            format!(
+                "{} {} {}",
+                of(finding, "verdict"),
+                of(finding, "file"),
+                of(finding, "kind")
+            )
+        })
+        .collect()
+}
+
+fn file(lab: &Lab, path: &str) -> PathBuf {
+    lab.output().join(path)
+}
+
+/// Writes a table anew as a script makes it of the old one, with the old footer or another.
+fn rewrite(path: &Path, change: &str) {
+    let script = format!(
+        "import sys, json\n\
+         import pyarrow as pa, pyarrow.compute as pc, pyarrow.parquet as pq\n\
+         sys.path.insert(0, sys.argv[2])\n\
+         from content import content\n\
+         path = sys.argv[1]\n\
+         table = pq.read_table(path, partitioning=None)\n\
+         footer = {{key: value for key, value in pq.read_metadata(path).metadata.items() if key.startswith(b'tapemill')}}\n\
+         def row(name, at, value):\n\
+         \x20   cells = table.column(name).to_pylist()\n\
+         \x20   cells[at] = value\n\
+         \x20   return table.set_column(table.column_names.index(name), table.schema.field(name), pa.array(cells, table.schema.field(name).type))\n\
+         def write(table, digested=True):\n\
+         \x20   pq.write_table(table.replace_schema_metadata(footer), path, compression='zstd')\n\
+         \x20   if digested:\n\
+         \x20       footer[b'tapemill.content'] = content(path).encode()\n\
+         \x20       pq.write_table(table.replace_schema_metadata(footer), path, compression='zstd')\n\
+         {change}"
+    );
+    let reference = tapemill_tests::reference_folder();
+    let text = |path: &Path| path.to_str().expect("a plain path").to_owned();
+    Python::new().run(&["-c", &script, &text(path), &text(&reference)]);
+}
+
+#[test]
+fn a_sound_output_has_nothing_but_ok() {
+    let lab = milled();
+
+    let found = verify(&lab, &[], 0);
+
+    assert_eq!(found.len(), 24);
+    assert_eq!(told(&found), [""; 0]);
+    assert_eq!(
+        verify(&lab, &["--symbols", "BTCUSDT", "--data", "klines:1m"], 0).len(),
+        6
+    );
+    assert_eq!(
+        verify(&lab, &["--start", "2024-02", "--end", "2024-02-10"], 0).len(),
+        8
+    );
+    let none = lab
+        .command(&["verify", "--symbols", "XRPUSDT"])
+        .run()
+        .expect(1);
+    assert!(
+        none.only_error_line()
+            .contains("no table of this selection")
+    );
+}
+
+#[test]
+fn every_planted_defect_is_named_and_run_repairs_what_it_can() {
+    let lab = milled();
+    let sound = hashes(&lab.output());
+    let trades = |symbol: &str, period: &str| {
+        file(&lab, &format!("aggtrades_1m/um/{symbol}/{period}.parquet"))
+    };
+    let factors = |symbol: &str, period: &str| {
+        file(&lab, &format!("factors_1h/um/{symbol}/{period}.parquet"))
+    };
+    let minutes =
+        |symbol: &str, period: &str| file(&lab, &format!("klines_1m/um/{symbol}/{period}.parquet"));
+
+    // A bit, an end, another program's file, an empty one.
+    let mut bytes = fs::read(trades("BTCUSDT", "2024-01")).expect("it can be read");
+    let middle = bytes.len() / 3;
+    bytes[middle] ^= 1;
+    fs::write(trades("BTCUSDT", "2024-01"), bytes).expect("it can be written");
+    let bytes = fs::read(trades("BTCUSDT", "2024-02")).expect("it can be read");
+    fs::write(trades("BTCUSDT", "2024-02"), &bytes[..bytes.len() - 9]).expect("it can be written");
+    fs::write(minutes("BTCUSDT", "2024-01"), b"not a table").expect("it can be written");
+    fs::write(minutes("BTCUSDT", "2024-02"), b"").expect("it can be written");
+    // A value, with the old digest; a value of the hours with a new one; a row of another time, of another symbol.
+    rewrite(
+        &trades("ETHUSDT", "2024-01"),
+        "write(row('price_last', 3, 1.0), digested=False)",
+    );
+    rewrite(&factors("ETHUSDT", "2024-02"), "write(row('vwap', 3, 1.0))");
+    rewrite(
+        &minutes("ETHUSDT", "2024-01"),
+        "import datetime\nwrite(row('open_time', -1, datetime.datetime(2024, 3, 1, tzinfo=datetime.timezone.utc)))",
+    );
+    rewrite(
+        &minutes("ETHUSDT", "2024-02"),
+        "write(row('symbol', 5, 'XRPUSDT'))",
+    );
+    // A file of another month, a codec, hours that are gone, hours without minutes, no table of ours.
+    fs::copy(
+        trades("ETHUSDT", "2024-03-01"),
+        trades("ETHUSDT", "2024-03-02"),
+    )
+    .expect("a copy");
+    fs::copy(
+        factors("ETHUSDT", "2024-03-01"),
+        factors("ETHUSDT", "2024-03-02"),
+    )
+    .expect("a copy");
+    rewrite(
+        &trades("BTCUSDT", "2024-03-01"),
+        "footer[b'tapemill.codec'] = b'99'\nwrite(table)",
+    );
+    fs::remove_file(file(
+        &lab,
+        "klines_1h_from_1m/um/BTCUSDT/2024-03-01.parquet",
+    ))
+    .expect("it was there");
+    fs::remove_file(minutes("ETHUSDT", "2024-03-01")).expect("it was there");
+    fs::create_dir_all(file(&lab, "mine/um/BTCUSDT")).expect("a folder");
+    fs::copy(
+        factors("BTCUSDT", "2024-01"),
+        file(&lab, "mine/um/BTCUSDT/2024-01.parquet"),
+    )
+    .expect("a copy");
+
+    let found = verify(&lab, &[], 4);
+
+    assert_eq!(
+        told(&found),
+        [
+            "defect aggtrades_1m/um/BTCUSDT/2024-01.parquet content",
+            "defect aggtrades_1m/um/BTCUSDT/2024-02.parquet unreadable",
+            "defect aggtrades_1m/um/BTCUSDT/2024-03-01.parquet codec",
+            "defect aggtrades_1m/um/ETHUSDT/2024-01.parquet content",
+            "defect aggtrades_1m/um/ETHUSDT/2024-02.parquet hours",
+            "defect aggtrades_1m/um/ETHUSDT/2024-03-02.parquet period",
+            "defect factors_1h/um/ETHUSDT/2024-03-02.parquet period",
+            "defect klines_1h_from_1m/um/ETHUSDT/2024-03-01.parquet incomplete",
+            "defect klines_1m/um/BTCUSDT/2024-01.parquet unreadable",
+            "defect klines_1m/um/BTCUSDT/2024-02.parquet unreadable",
+            "defect klines_1m/um/BTCUSDT/2024-03-01.parquet incomplete",
+            "defect klines_1m/um/ETHUSDT/2024-01.parquet period",
+            "defect klines_1m/um/ETHUSDT/2024-02.parquet symbol",
+            "defect mine/um/BTCUSDT/2024-01.parquet foreign",
+        ]
+    );
+    let reasons = found.iter().filter(|finding| finding["verdict"] != "ok");
+    assert!(
+        reasons
+            .into_iter()
+            .all(|finding| finding["reason"].as_str() != Some(""))
+    );
+
+    // In words the same, and only what is wrong.
+    let shown = lab.command(&["verify"]).run().expect(4);
+    assert_eq!(shown.stdout.lines().count(), 14, "{}", shown.stdout);
+    assert!(shown.stderr.contains("14 defects"), "{}", shown.stderr);
+
+    // What an archive is there for comes back.
+    for path in [
+        "aggtrades_1m/um/ETHUSDT/2024-03-02.parquet",
+        "factors_1h/um/ETHUSDT/2024-03-02.parquet",
+        "mine",
+    ] {
+        let path = file(&lab, path);
+        let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
+    }
+    lab.everything(&["run", "--force"]).run().expect(0);
+    assert_eq!(hashes(&lab.output()), sound);
+    assert_eq!(told(&verify(&lab, &[], 0)), [""; 0]);
+}
+
+#[test]
+fn a_day_beside_its_month_is_a_note_and_a_moved_month_a_defect() {
+    let lab = milled();
+    let table = |dataset: &str, symbol: &str, period: &str| {
+        file(&lab, &format!("{dataset}/um/{symbol}/{period}.parquet"))
+    };
+    for dataset in ["aggtrades_1m", "factors_1h"] {
+        let month = table(dataset, "BTCUSDT", "2024-03");
+        fs::copy(table(dataset, "BTCUSDT", "2024-03-01"), month).expect("a copy");
+    }
+
+    let found = verify(&lab, &["--symbols", "BTCUSDT"], 4);
+
+    assert_eq!(
+        told(&found),
+        [
+            "note aggtrades_1m/um/BTCUSDT/2024-03-01.parquet superseded",
+            "defect aggtrades_1m/um/BTCUSDT/2024-03.parquet lineage",
+            "note factors_1h/um/BTCUSDT/2024-03-01.parquet superseded",
+            "defect factors_1h/um/BTCUSDT/2024-03.parquet lineage",
+        ]
+    );
+}
