@@ -17,8 +17,8 @@ LAUNCH = Path(__file__).with_name("launch.py")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("TAPEMILL_")}
 
 
-# A machine that was busy, or just took back gigabytes, is slower for a moment: up to a fifth was seen. So nothing is
-# measured at once after something large: each contender waits half as long as the one before took, up to this.
+# A machine that just took back gigabytes is slower for a moment: a run took up to twice its time right after polars. So
+# nothing is measured at once after something large: each contender waits half as long as the one before took, up to this.
 MOST_PAUSE = 3.0
 
 

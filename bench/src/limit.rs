@@ -9,8 +9,9 @@ use std::io::Read;
 use sha2::{Digest, Sha256};
 use tapemill_inflate::{Backend, Inflate};
 
-/// As the worker has them.
+/// Twice what the worker reads at a time, which costs no more.
 const READ: usize = 256 << 10;
+/// As the worker has it.
 const INFLATED: usize = 128 << 10;
 
 #[expect(

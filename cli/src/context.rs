@@ -16,9 +16,8 @@ use tapemill_worker::Workshop;
 use tokio::sync::Semaphore;
 
 use crate::args::{
-    AskingArgs, OutputArgs, QueueArgs, SelectionArgs, ShapeArgs, SourceArgs, VerifyArgs, WorkArgs,
+    AskingArgs, OutputArgs, QueueArgs, SelectionArgs, ShapeArgs, SourceArgs, WorkArgs,
 };
-use crate::commands::verify::{OnDisk, tables_of};
 use crate::failure::Failure;
 use crate::output_place::OutputPlace;
 
@@ -142,22 +141,6 @@ fn in_categories(names: &str, own: &[(String, String)]) -> Result<Vec<Symbol>, F
     Ok(found)
 }
 
-/// Which tables of the output are meant; all of them unless some are named.
-pub fn on_disk(args: &VerifyArgs) -> Result<OnDisk, Failure> {
-    let symbols = match args.symbols.as_deref().map(symbols).transpose()? {
-        None | Some(Symbols::All) => None,
-        Some(Symbols::These(symbols) | Symbols::Among(symbols)) => {
-            Some(symbols.iter().map(Symbol::to_string).collect())
-        }
-    };
-    Ok(OnDisk {
-        market: args.market.map(|market| market.to_string()),
-        tables: args.data.as_deref().map(tables_of).transpose()?,
-        symbols,
-        range: DateRange::parse(args.start.as_deref(), args.end.as_deref(), None, today())?,
-    })
-}
-
 /// The date, in UTC.
 pub fn today() -> jiff::civil::Date {
     jiff::Timestamp::now()
@@ -165,7 +148,8 @@ pub fn today() -> jiff::civil::Date {
         .date()
 }
 
-fn symbols(text: &str) -> Result<Symbols, Failure> {
+/// A list of symbols, `all`, or @FILE.
+pub fn symbols(text: &str) -> Result<Symbols, Failure> {
     let Some(path) = text.strip_prefix('@') else {
         return Ok(Symbols::parse(text)?);
     };

@@ -1,7 +1,7 @@
 //! Plans what the archive holds into the queue, again and again, and tells how the queue is.
 //!
 //! ```text
-//! Selection ─► survey (lists or probes the source; which archives is for `tapemill_market` to say) ─► enqueuer (what is not there yet)
+//! Selection ─► survey (lists or probes the source) ─► `tapemill_market::choose` (pure) ─► enqueuer (what is not there yet)
 //! ```
 //!
 //! A [`Coordinator`] plans, returns expired leases and keeps a [`QueueView`], which the API and the gauges show.

@@ -1,6 +1,7 @@
 //! `verify`: proves what is on disk.
 
 use serde_json::json;
+use tapemill_coordinator::Symbols;
 use tapemill_dataset::verify::{Verdict, verify};
 use tapemill_lake::TableFile;
 use tapemill_market::{Data, DateRange};
@@ -15,7 +16,7 @@ use crate::progress::Terminal;
 /// Judges every table of the output, or those that are selected.
 pub async fn run(args: VerifyArgs, as_json: bool, terminal: &Terminal) -> Result<u8, Failure> {
     let lake = context::lake(&args.output)?;
-    let wanted = context::on_disk(&args)?;
+    let wanted = OnDisk::of(&args)?;
     let judging = tokio::task::spawn_blocking(move || {
         let mut files = lake.tables()?;
         files.retain(|file| wanted.holds(file));
@@ -59,18 +60,31 @@ pub async fn run(args: VerifyArgs, as_json: bool, terminal: &Terminal) -> Result
 }
 
 /// Which tables of an output are meant; what is not named is not asked.
-pub struct OnDisk {
-    /// The market.
-    pub market: Option<String>,
-    /// The tables.
-    pub tables: Option<Vec<String>>,
-    /// The symbols.
-    pub symbols: Option<Vec<String>>,
-    /// The days.
-    pub range: DateRange,
+struct OnDisk {
+    market: Option<String>,
+    tables: Option<Vec<String>>,
+    symbols: Option<Vec<String>>,
+    range: DateRange,
 }
 
 impl OnDisk {
+    fn of(args: &VerifyArgs) -> Result<Self, Failure> {
+        let (start, end) = (args.start.as_deref(), args.end.as_deref());
+        let symbols = match args.symbols.as_deref().map(context::symbols).transpose()? {
+            None | Some(Symbols::All) => None,
+            Some(Symbols::These(symbols) | Symbols::Among(symbols)) => {
+                Some(symbols.iter().map(ToString::to_string).collect())
+            }
+        };
+        let kinds = args.data.as_deref().map(Data::parse_list).transpose()?;
+        Ok(Self {
+            market: args.market.map(|market| market.to_string()),
+            tables: kinds.map(|kinds| kinds.into_iter().flat_map(Data::tables).collect()),
+            symbols,
+            range: DateRange::parse(start, end, None, context::today())?,
+        })
+    }
+
     fn holds(&self, file: &TableFile) -> bool {
         let table = &file.table;
         let among = |names: &Option<Vec<String>>, name: &str| {
@@ -91,10 +105,4 @@ impl OnDisk {
             && among(&self.tables, table.dataset())
             && among(&self.symbols, table.symbol())
     }
-}
-
-/// The tables of kinds of data.
-pub fn tables_of(data: &str) -> Result<Vec<String>, Failure> {
-    let kinds = Data::parse_list(data)?;
-    Ok(kinds.into_iter().flat_map(Data::tables).collect())
 }

@@ -209,8 +209,8 @@ impl ExactSum {
 
 /// The exact sum of finite values, rounded once to the nearest, ties to even: what [`ExactSum`] gives.
 ///
-/// Most sums are of values near enough to each other to be cut into two halves that add without rounding, which is an
-/// order of magnitude faster.
+/// Most sums are of values near enough to each other to be cut into two halves that add without rounding: the hours of a
+/// month take a third of the time that sums of 128-bit integers took.
 pub(crate) fn sum(values: impl Iterator<Item = f64> + Clone) -> f64 {
     sum_of_halves(values.clone()).unwrap_or_else(|| values.collect::<ExactSum>().value())
 }

@@ -196,7 +196,7 @@ fn power_of_ten(exponent: u32) -> impl Iterator<Item = u64> {
 
 /// The minutes of a period while its trades come in, in any order.
 ///
-/// Memory is one slot per minute of the period: about 12 MB for a month, whatever the number of trades.
+/// Memory is one slot per minute of the period: about 8 MB for a month, whatever the number of trades.
 #[derive(Debug)]
 pub(crate) struct MinuteTable {
     start_us: i64,

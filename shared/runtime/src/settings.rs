@@ -43,7 +43,8 @@ const LARGEST_FILE: u64 = 1 << 20;
 /// mine = ["BTCUSDT", "ETHUSDT"]
 /// ```
 ///
-/// Sections are those of [`SECTIONS`]. Values are given out as the text a flag would take: lists joined by commas, numbers, booleans and dates as written.
+/// Sections are those of [`SECTIONS`]. Values are given out as the text a flag would take: lists joined by commas, numbers,
+/// booleans and dates as written.
 #[derive(Debug, Clone, Default)]
 pub struct ConfigFile {
     path: PathBuf,
