@@ -12,7 +12,7 @@ use tapemill_inflate::{Backend, Inflate};
 /// Twice what the worker reads at a time, which costs no more.
 const READ: usize = 256 << 10;
 /// As the worker has it.
-const INFLATED: usize = 128 << 10;
+const INFLATED: usize = 256 << 10;
 
 #[expect(
     clippy::print_stdout,

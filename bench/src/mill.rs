@@ -13,7 +13,7 @@ use tapemill_market::{
 };
 
 /// As the worker has it.
-const INFLATED: usize = 128 << 10;
+const INFLATED: usize = 256 << 10;
 
 #[expect(
     clippy::print_stdout,

@@ -9,7 +9,7 @@ use tapemill_inflate::{Damaged, Inflate, Step};
 use crate::Corrupt;
 
 /// Bytes inflated at a time: enough to amortise a call, small enough to stay in the cache.
-pub(crate) const INFLATED: usize = 128 * 1024;
+pub(crate) const INFLATED: usize = 256 * 1024;
 
 /// A CSV of numbers deflates 5 to 30 times; what expands further is no archive but a bomb.
 const MOST_EXPANSION: u64 = 200;

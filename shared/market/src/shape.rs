@@ -4,19 +4,23 @@
 //! So where a row ends and where its price ends is looked up, and everything else follows from these two places. Each
 //! number is loaded as the 16 bytes before its end, six at a time are checked against what the shape has there and
 //! turned from digits into integers; nothing branches on what a row holds, only on whether it has the shape. A row
-//! without it is read by [`AggTrade::parse_plain`](crate::AggTrade), which then teaches the shape again.
+//! without it is read by [`AggTrade::parse_plain`](crate::AggTrade), which then teaches the shape again. With AVX-512,
+//! [`WideShape`] does the same in fewer steps for rows whose prices have one length.
+
+mod wide;
 
 use std::arch::x86_64::*;
+
+pub(crate) use wide::WideShape;
 
 use crate::agg_trade::PLAUSIBLE_US;
 use crate::exact::POW10;
 
 /// Bytes before a row that the reader may look at; what they are does not matter.
-pub(crate) const BEFORE: usize = 16;
+pub(crate) const BEFORE: usize = 64;
 
 /// Bytes that the reader may look at: those before a row and any 32 that begin within its first 256, so that a masked
-/// place is always inside. Places are counted from where the row begins, so that its 16 bytes before a place begin, in
-/// the window, at the place's own number.
+/// place is always inside. Places are counted from where the row begins.
 pub(crate) const WINDOW: usize = 256 + BEFORE + 32;
 
 /// The shortest rows of a shape have at most so many bytes.
@@ -41,18 +45,16 @@ pub(crate) struct ShapedRow {
 /// A row as it leaves the registers: the numbers as they are written, neither scaled nor held against each other.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
-pub(crate) struct PackedRow {
-    /// Id, last trade id, first trade id, time.
-    pub whole: [u64; 4],
-    /// Price, price, quantity, quantity.
-    pub decimal: [u64; 4],
-}
+pub(crate) struct PackedRow(pub [u64; 8]);
 
 impl PackedRow {
-    pub const NOTHING: Self = Self {
-        whole: [0; 4],
-        decimal: [0; 4],
-    };
+    pub const NOTHING: Self = Self([0; 8]);
+
+    /// Id, last trade id, first trade id, time; price, price, quantity, quantity.
+    #[inline]
+    pub fn halves(&self) -> [[u64; 4]; 2] {
+        bytemuck::cast(self.0)
+    }
 }
 
 /// Whether the processor has what [`Shape::read`] is compiled for.
@@ -311,15 +313,15 @@ impl Shape {
     /// The row in units of the scales; `None` where its times or trade ids are odd.
     #[inline]
     pub fn unpacked(&self, row: &PackedRow, buyer_is_maker: bool) -> Option<ShapedRow> {
-        let [id, last_trade_id, first_trade_id, _] = row.whole;
+        let [id, last_trade_id, first_trade_id, _, price, _, quantity, _] = row.0;
         let time_us = self.time_us(row);
         if last_trade_id < first_trade_id || !PLAUSIBLE_US.contains(&time_us) {
             return None;
         }
         Some(ShapedRow {
             id,
-            price: row.decimal[0] * self.price.factor,
-            quantity: row.decimal[2] * self.quantity.factor,
+            price: price * self.price.factor,
+            quantity: quantity * self.quantity.factor,
             raw_trades: last_trade_id - first_trade_id + 1,
             time_us,
             buyer_is_maker,
@@ -329,7 +331,7 @@ impl Shape {
     /// The row's time, which has at most 16 digits.
     #[inline]
     pub fn time_us(&self, row: &PackedRow) -> i64 {
-        (row.whole[3] * self.unit_us) as i64
+        (row.0[3] * self.unit_us) as i64
     }
 
     /// Whether the rows have no eighth column and no zeros that are not read: such rows are read faster.
@@ -429,8 +431,7 @@ impl Shape {
         }
         // Commas are 0 by now, as are the places that were not checked.
         let values = _mm256_shuffle_epi8(values, load(&self.price_and_quantity.order));
-        row.whole = bytemuck::cast(numbers(ids, times));
-        row.decimal = bytemuck::cast(numbers(values, values));
+        row.0 = bytemuck::cast([numbers(ids, times), numbers(values, values)]);
         *maker = u64::from(is_true).wrapping_neg();
         Some(end)
     }
@@ -505,7 +506,7 @@ fn widths(first: usize, second: usize) -> __m256i {
 #[target_feature(enable = "avx2")]
 fn pair(window: &[u8; WINDOW], first: usize, second: usize) -> __m256i {
     let lane = |end: usize| {
-        let at = end & 255;
+        let at = (end & 255) + BEFORE - 16;
         bytemuck::cast::<[u8; 16], __m128i>(window[at..at + 16].try_into().expect("16 bytes"))
     };
     _mm256_set_m128i(lane(second), lane(first))
@@ -573,7 +574,52 @@ mod tests {
             length.is_none_or(|length| length == row.len()),
             "{length:?}"
         );
-        length.and_then(|_| shape.unpacked(&packed, maker != 0))
+        let read = length.and_then(|_| shape.unpacked(&packed, maker != 0));
+        if let Some(wide) = read_wide(shape, row, &window) {
+            assert_eq!(wide, read, "the wide reader of {row:?}");
+        }
+        read
+    }
+
+    /// What the wide reader reads, for the row's own length of price; `None` where it leaves the row to the other one.
+    fn read_wide(shape: &Shape, row: &[u8], window: &[u8; WINDOW]) -> Option<Option<ShapedRow>> {
+        let price = row.split(|&byte| byte == b',').nth(1)?;
+        let wide = WideShape::of(shape, price.len())?;
+        let (mut packed, mut maker) = (PackedRow::NOTHING, 0);
+        // SAFETY: there is a wide shape only where the processor has what the function is compiled for.
+        #[expect(unsafe_code, reason = "the function under test")]
+        let length = unsafe {
+            if shape.is_simple() {
+                wide.read::<true>(window, &mut packed, &mut maker)
+            } else {
+                wide.read::<false>(window, &mut packed, &mut maker)
+            }
+        }?;
+        assert_eq!(length, row.len());
+        Some(shape.unpacked(&packed, maker != 0))
+    }
+
+    #[test]
+    fn the_wide_reader_reads_what_rows_mostly_are() {
+        for (row, price, quantity) in [
+            (UM, 1, 3),
+            (UM, 2, 4),
+            (SPOT, 2, 5),
+            (SPOT, 8, 8),
+            (WHOLE, 5, 0),
+        ] {
+            let shape = Shape::of(row.as_bytes(), price, quantity).unwrap();
+            let mut window = [b'7'; WINDOW];
+            window[BEFORE..BEFORE + row.len()].copy_from_slice(row.as_bytes());
+            window[BEFORE + row.len()] = b'\n';
+            if WideShape::of(&shape, row.split(',').nth(1).unwrap().len()).is_some() {
+                let read = read_wide(&shape, row.as_bytes(), &window);
+                let expected = careful(row.as_bytes(), price, quantity);
+                assert_eq!(read, Some(expected), "{row}");
+            } else {
+                assert!(!wide::is_supported(), "{row}");
+            }
+        }
     }
 
     /// What the careful reader makes of a row, in the scales.

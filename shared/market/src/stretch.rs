@@ -34,6 +34,16 @@ pub(crate) struct Stretch {
     pub low: u64,
 }
 
+/// Rows of a block, and what they have to be to be summed.
+pub(crate) struct StretchRows<'a> {
+    pub rows: &'a [PackedRow; MOST_ROWS],
+    pub makers: &'a [u64; MOST_ROWS],
+    pub range: Range<usize>,
+    pub first_id: u64,
+    pub shape: &'a Shape,
+    pub bounds: SlimBounds,
+}
+
 /// Four sums of all rows and of those where the taker sold.
 #[derive(Clone, Copy)]
 struct Sums {
@@ -60,19 +70,29 @@ impl Sums {
 }
 
 impl Stretch {
-    /// Sums the rows in `range`, if the ids count on from `first_id`, no time is below the one before, and the numbers
-    /// are such that no sum can leave its width; `None` otherwise. That the times are of one minute is not checked.
+    /// What [`Stretch::of`] does, with the registers and instructions of AVX-512.
+    #[inline(never)]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx2,bmi1,bmi2,lzcnt,popcnt")]
+    pub fn of_wide(stretch: &StretchRows<'_>, quotes: &mut Quotes) -> Option<Self> {
+        Self::of::<true>(stretch, quotes)
+    }
+
+    /// Sums the rows, if the ids count on from `first_id`, no time is below the one before, and the numbers are such that
+    /// no sum can leave its width; `None` otherwise. That the times are of one minute is not checked.
+    ///
+    /// `WIDE` changes nothing but that there is a second one, which [`Stretch::of_wide`] alone calls, and is compiled for
+    /// what that is compiled for.
     #[inline]
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    pub fn of(
-        rows: &[PackedRow; MOST_ROWS],
-        makers: &[u64; MOST_ROWS],
-        range: Range<usize>,
-        first_id: u64,
-        shape: &Shape,
-        bounds: SlimBounds,
-        quotes: &mut Quotes,
-    ) -> Option<Self> {
+    pub fn of<const WIDE: bool>(stretch: &StretchRows<'_>, quotes: &mut Quotes) -> Option<Self> {
+        let StretchRows {
+            rows,
+            makers,
+            ref range,
+            first_id,
+            shape,
+            bounds,
+        } = *stretch;
         let every = |value: u64| _mm256_set1_epi64x(value as i64);
         let zero = _mm256_setzero_si256();
         let one = every(1);
@@ -108,8 +128,8 @@ impl Stretch {
                 _mm256_cmpgt_epi64(start, place),
                 _mm256_cmpgt_epi64(end, place),
             );
-            let whole = rows.map(|row| bytemuck::cast::<_, __m256i>(row.whole));
-            let decimal = rows.map(|row| bytemuck::cast::<_, __m256i>(row.decimal));
+            let whole = rows.map(|row| bytemuck::cast::<_, __m256i>(row.halves()[0]));
+            let decimal = rows.map(|row| bytemuck::cast::<_, __m256i>(row.halves()[1]));
             let [id, last, first, time] = columns(whole);
             let front = _mm256_unpacklo_epi64(decimal[0], decimal[1]);
             let back = _mm256_unpacklo_epi64(decimal[2], decimal[3]);
