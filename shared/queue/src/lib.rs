@@ -39,6 +39,7 @@ mod settings;
 pub mod sqlite;
 mod stats;
 mod task;
+mod weight;
 mod worker;
 
 pub use clock::{Clock, ManualClock, SystemClock};

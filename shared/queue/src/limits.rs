@@ -35,6 +35,14 @@ pub const MAX_RANK: i64 = 1 << 42;
 /// Size of the fixed settings, names and values together, in bytes.
 pub const MAX_SETTINGS_BYTES: usize = 16 << 10;
 
+/// Longest name of a host whose weight is counted, in bytes.
+pub const MAX_HOST_BYTES: usize = 256;
+
+/// Checks the name of a host.
+pub(crate) fn check_host(host: &str) -> Result<(), QueueError> {
+    within(|| "name of the host".into(), host.len(), MAX_HOST_BYTES)
+}
+
 /// Checks new tasks before the first of them is written.
 pub(crate) fn check_new_tasks(tasks: &[NewTask]) -> Result<(), QueueError> {
     for task in tasks {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Every call, as its label says it.
-const OPS: [&str; 23] = [
+const OPS: [&str; 25] = [
     "enqueue",
     "retry",
     "claim",
@@ -32,6 +32,8 @@ const OPS: [&str; 23] = [
     "pause",
     "brake",
     "brake_left",
+    "take_weight",
+    "correct_weight",
     "prune",
     "clear",
     "fix_settings",
@@ -61,7 +63,14 @@ const OF_TASKS: [&str; 6] = [
 ];
 
 /// The calls that nobody waits for: they are made beside the work, once in a while.
-const OF_THE_PROCESS: [&str; 4] = ["heartbeat", "reap", "brake", "brake_left"];
+const OF_THE_PROCESS: [&str; 6] = [
+    "heartbeat",
+    "reap",
+    "brake",
+    "brake_left",
+    "take_weight",
+    "correct_weight",
+];
 
 /// From a local file that is cached to a store at the end of its patience, in seconds.
 const BUCKETS: [f64; 8] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.5, 2.5, 10.0];
@@ -336,6 +345,24 @@ impl Queue for MeteredQueue {
 
     async fn brake_left(&self) -> Result<Option<Duration>, QueueError> {
         measured!(self.brake_left())
+    }
+
+    async fn take_weight(
+        &self,
+        host: &str,
+        weight: u32,
+        most: u32,
+    ) -> Result<Option<Duration>, QueueError> {
+        measured!(self.take_weight(host, weight, most))
+    }
+
+    async fn correct_weight(
+        &self,
+        host: &str,
+        used: Option<u32>,
+        hold: Option<Duration>,
+    ) -> Result<(), QueueError> {
+        measured!(self.correct_weight(host, used, hold))
     }
 
     async fn prune(&self, older_than: Duration) -> Result<u64, QueueError> {

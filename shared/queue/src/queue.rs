@@ -174,6 +174,32 @@ pub trait Queue: Send + Sync + 'static {
     /// Only the general ones.
     async fn brake_left(&self) -> Result<Option<Duration>, QueueError>;
 
+    /// Takes the weight of a request that is about to be sent to a host, of which all processes of the queue together
+    /// take at most `most` within any minute. `None` when it may be sent now, else when to ask again.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::TooLarge`] for a host of more than [`MAX_HOST_BYTES`](crate::limits::MAX_HOST_BYTES).
+    async fn take_weight(
+        &self,
+        host: &str,
+        weight: u32,
+        most: u32,
+    ) -> Result<Option<Duration>, QueueError>;
+
+    /// Tells what a host has counted within its minute, which may be more than this queue took, and for how long it
+    /// wants no request at all; never shortens a hold.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::take_weight`].
+    async fn correct_weight(
+        &self,
+        host: &str,
+        used: Option<u32>,
+        hold: Option<Duration>,
+    ) -> Result<(), QueueError>;
+
     /// Forgets done and missing tasks that were finished at least this long ago. Returns how many.
     ///
     /// Atomic per task.

@@ -20,6 +20,7 @@ mod observing;
 mod planning;
 mod replacing;
 mod turns;
+mod weights;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub use observing::*;
 pub use planning::*;
 pub use replacing::*;
 pub use turns::*;
+pub use weights::*;
 
 use crate::{
     Claim, ClaimRequest, Claimed, Completion, Failure, ManualClock, NewTask, Outcome, Queue,
@@ -304,6 +306,13 @@ macro_rules! conformance_cases {
             heartbeats_bring_back_pause_and_brake
             pruning_forgets_old_finished_tasks_only
             clearing_deletes_everything_and_refuses_holders
+            // weights
+            no_minute_holds_more_weight_than_the_most
+            each_host_is_counted_by_itself
+            a_hold_is_kept_by_all
+            what_the_host_counted_is_believed_when_it_is_more
+            a_weight_beyond_the_most_waits_for_an_empty_minute
+            clearing_forgets_weights
             settings_are_fixed_by_the_first_and_compared_for_the_rest
             a_setting_only_one_side_has_is_a_difference
             // listing

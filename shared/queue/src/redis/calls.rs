@@ -14,6 +14,7 @@ use super::{RedisQueue, SCHEMA, checks, planning, script, view};
 use crate::clock::millis;
 use crate::limits::{self, MAX_COUNT, MAX_HISTORY};
 use crate::reasons::{CANCELLED, CANCELLED_MESSAGE, LOST, RAN_OUT};
+use crate::weight::{MINUTE, SLICE_MS, WINDOW};
 use crate::{
     ClaimRequest, Claimed, CompletedAndClaimed, Completion, Enqueued, Failure, HeartbeatReply,
     HeartbeatRequest, Lease, NewTask, Page, Queue, QueueError, Reaped, Retry, Stats, TaskFilter,
@@ -265,6 +266,49 @@ impl Queue for RedisQueue {
     async fn brake_left(&self) -> Result<Option<Duration>, QueueError> {
         let left = self.number("ask for a brake", &script::BRAKE_LEFT, |_| ());
         Ok(view::brake(left.await?))
+    }
+
+    async fn take_weight(
+        &self,
+        host: &str,
+        weight: u32,
+        most: u32,
+    ) -> Result<Option<Duration>, QueueError> {
+        limits::check_host(host)?;
+        let wait = self.number("count a request", &script::TAKE_WEIGHT, |command| {
+            command
+                .arg(host)
+                .arg(SLICE_MS)
+                .arg(WINDOW)
+                .arg(weight)
+                .arg(most);
+        });
+        let wait = u64::try_from(wait.await?).unwrap_or(0);
+        Ok((wait > 0).then(|| Duration::from_millis(wait)))
+    }
+
+    async fn correct_weight(
+        &self,
+        host: &str,
+        used: Option<u32>,
+        hold: Option<Duration>,
+    ) -> Result<(), QueueError> {
+        limits::check_host(host)?;
+        let correct = |command: &mut Cmd| {
+            command.arg(host).arg(SLICE_MS).arg(WINDOW);
+            match used {
+                Some(used) => command.arg(used),
+                None => command.arg(""),
+            };
+            match hold {
+                Some(hold) => command.arg(millis(hold)),
+                None => command.arg(""),
+            };
+            command.arg(MINUTE);
+        };
+        self.call("count a request", &script::CORRECT_WEIGHT, correct)
+            .await
+            .map(drop)
     }
 
     async fn prune(&self, older_than: Duration) -> Result<u64, QueueError> {

@@ -38,10 +38,12 @@ pub(super) enum Key {
     Rate,
     /// HASH: worker → its state, when it was heard of, and until when it is remembered.
     Workers,
+    /// HASH: host → what requests to it weighed lately.
+    Weights,
 }
 
 impl Key {
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 18] = [
         Self::Meta,
         Self::Tasks,
         Self::Index,
@@ -59,6 +61,7 @@ impl Key {
         Self::Counts,
         Self::Rate,
         Self::Workers,
+        Self::Weights,
     ];
 
     /// Its variable in a script.
@@ -81,6 +84,7 @@ impl Key {
             Self::Counts => "COUNTS",
             Self::Rate => "RATE",
             Self::Workers => "WORKERS",
+            Self::Weights => "WEIGHTS",
         }
     }
 
@@ -104,6 +108,7 @@ impl Key {
             Self::Counts => "counts",
             Self::Rate => "rate",
             Self::Workers => "workers",
+            Self::Weights => "weights",
         }
     }
 }

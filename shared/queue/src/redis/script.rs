@@ -35,6 +35,7 @@ const LEASES: &str = include_str!("lua/lib/leases.lua");
 const TROUBLE: &str = include_str!("lua/lib/trouble.lua");
 const REMOVAL: &str = include_str!("lua/lib/removal.lua");
 const TOGETHER: &str = include_str!("lua/lib/together.lua");
+const WEIGHT: &str = include_str!("lua/lib/weight.lua");
 const VIEW: &str = include_str!("lua/lib/view.lua");
 
 // Scripts that another one calls, with arguments of their own.
@@ -239,6 +240,13 @@ script!(
 script!(PAUSE, "pause.lua", [Meta], []);
 script!(BRAKE, "brake.lua", [Meta], [CLOCK]);
 script!(BRAKE_LEFT, "brake_left.lua", [Meta], [CLOCK]);
+script!(TAKE_WEIGHT, "take_weight.lua", [Weights], [CLOCK, WEIGHT]);
+script!(
+    CORRECT_WEIGHT,
+    "correct_weight.lua",
+    [Weights],
+    [CLOCK, WEIGHT]
+);
 script!(
     PRUNE,
     "prune.lua",
@@ -281,7 +289,8 @@ script!(
         History,
         Counts,
         Rate,
-        Workers
+        Workers,
+        Weights
     ],
     []
 );

@@ -21,6 +21,7 @@ mod read;
 mod reap;
 mod rows;
 mod thread;
+mod weight;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -362,6 +363,34 @@ impl Queue for SqliteQueue {
 
     async fn brake_left(&self) -> Result<Option<Duration>, QueueError> {
         self.read("ask for a brake", control::brake_left).await
+    }
+
+    async fn take_weight(
+        &self,
+        host: &str,
+        weight: u32,
+        most: u32,
+    ) -> Result<Option<Duration>, QueueError> {
+        limits::check_host(host)?;
+        let host = host.to_owned();
+        self.write("count a request", move |tx, now| {
+            weight::take(tx, now, &host, weight, most)
+        })
+        .await
+    }
+
+    async fn correct_weight(
+        &self,
+        host: &str,
+        used: Option<u32>,
+        hold: Option<Duration>,
+    ) -> Result<(), QueueError> {
+        limits::check_host(host)?;
+        let host = host.to_owned();
+        self.write("count a request", move |tx, now| {
+            weight::correct(tx, now, &host, used, hold)
+        })
+        .await
     }
 
     async fn prune(&self, older_than: Duration) -> Result<u64, QueueError> {

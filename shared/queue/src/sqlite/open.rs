@@ -15,9 +15,10 @@ use crate::QueueError;
 /// Marks a file as ours: "tpml".
 const APPLICATION_ID: i64 = 0x7470_6d6c;
 /// Each script brings the schema from its position to the next.
-const SCHEMA: [&str; 2] = [
+const SCHEMA: [&str; 3] = [
     include_str!("schema/0001_queue.sql"),
     include_str!("schema/0002_requests.sql"),
+    include_str!("schema/0003_weight.sql"),
 ];
 /// Older libraries can lose pages when a checkpoint races a write
 /// (<https://sqlite.org/wal.html#walresetbug>).
