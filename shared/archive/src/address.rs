@@ -79,7 +79,7 @@ impl Address {
 }
 
 /// An address for messages: without user name, password and query.
-pub(crate) fn shown(url: &Url) -> String {
+pub fn shown(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);

@@ -20,18 +20,24 @@ use crate::ArchiveError;
 const MOST_REDIRECTS: usize = 5;
 
 /// What a client needs to know.
-pub(crate) struct ClientSettings<'a> {
-    pub(crate) connect_timeout: Duration,
+pub struct ClientSettings<'a> {
+    /// The longest time until there is a connection.
+    pub connect_timeout: Duration,
     /// The longest time without a byte.
-    pub(crate) read_timeout: Duration,
-    pub(crate) user_agent: &'a str,
+    pub read_timeout: Duration,
+    /// How it introduces itself.
+    pub user_agent: &'a str,
     /// Whether it is meant for HTTPS, so that missing certificates are an error.
-    pub(crate) https: bool,
+    pub https: bool,
 }
 
 /// A client that honours `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, and takes its
 /// certificate authorities from `SSL_CERT_FILE` and `SSL_CERT_DIR`, else from the system.
-pub(crate) fn client(settings: &ClientSettings<'_>) -> Result<Client, ArchiveError> {
+///
+/// # Errors
+///
+/// [`ArchiveError::Client`] for certificates or proxies that cannot be used.
+pub fn client(settings: &ClientSettings<'_>) -> Result<Client, ArchiveError> {
     let file = env::var_os("SSL_CERT_FILE").filter(|value| !value.is_empty());
     let dirs = env::var_os("SSL_CERT_DIR").filter(|value| !value.is_empty());
     let roots = if file.is_some() || dirs.is_some() {

@@ -42,12 +42,13 @@ impl HttpCounters {
         }
     }
 
-    pub(crate) fn request(&self) {
+    /// Counts a request.
+    pub fn request(&self) {
         self.requests.fetch_add(1, Relaxed);
     }
 
     /// Counts an answer; redirects that were followed are not seen.
-    pub(crate) fn response(&self, status: Option<u16>) {
+    pub fn response(&self, status: Option<u16>) {
         let class = match status {
             Some(200..=299) => 0,
             Some(300..=399) => 1,
@@ -66,7 +67,8 @@ impl HttpCounters {
         self.restarts.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn received(&self, bytes: usize) {
+    /// Counts bytes of an answer.
+    pub fn received(&self, bytes: usize) {
         self.bytes.fetch_add(bytes as u64, Relaxed);
     }
 }

@@ -174,7 +174,8 @@ impl ArchiveError {
         line
     }
 
-    pub(crate) fn network(url: &str, error: reqwest::Error) -> Self {
+    /// What the HTTP client met, at this place.
+    pub fn network(url: &str, error: reqwest::Error) -> Self {
         Self::Network {
             url: url.to_owned(),
             source: error.without_url().into(),

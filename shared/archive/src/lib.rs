@@ -29,14 +29,17 @@ mod source;
 mod transfer;
 mod tree;
 
+pub use address::shown;
 pub use bandwidth::Bandwidth;
 pub use brake::{Brake, LONGEST_HOLD};
 pub use checksum::{Hasher, Sha256Digest, hex, parse_sidecar, sha256};
+pub use client::{ClientSettings, client};
 pub use counters::{HttpCounters, RESPONSE_CLASSES, TransferStats};
 pub use dir::DirSource;
 pub use error::ArchiveError;
 pub use http::{HttpSource, OFFICIAL_BASE, OFFICIAL_LISTING};
 pub use options::HttpOptions;
+pub use reply::{date_ms, named_wait};
 pub use retry::{Retry, RetryPolicy};
 pub use source::{Body, Object, Opened, Query, SIDECAR_SUFFIX, Source, SymbolOf, Validator};
 pub use transfer::{Event, Resume, Transfer};

@@ -53,18 +53,28 @@ pub(crate) fn content_range(headers: &HeaderMap) -> Option<ContentRange> {
 /// The wait a `Retry-After` asks for: seconds, or a date (measured by the server's own clock where
 /// it tells it). At most [`LONGEST_HOLD`].
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    named_wait(headers).map(|wait| wait.min(LONGEST_HOLD))
+}
+
+/// The wait that an answer names, in seconds or as a date, however long.
+pub fn named_wait(headers: &HeaderMap) -> Option<Duration> {
     let value = text(headers, &RETRY_AFTER)?;
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // More digits than fit are a very long wait all the same.
         let seconds = value.parse().unwrap_or(u64::MAX);
-        return Some(Duration::from_secs(seconds).min(LONGEST_HOLD));
+        return Some(Duration::from_secs(seconds));
     }
     let until = http_date(&value)?;
     let now = text(headers, &DATE)
         .and_then(|date| http_date(&date))
         .unwrap_or_else(Timestamp::now);
     let seconds = u64::try_from(until.as_second() - now.as_second()).unwrap_or(0);
-    Some(Duration::from_secs(seconds).min(LONGEST_HOLD))
+    Some(Duration::from_secs(seconds))
+}
+
+/// An HTTP date as milliseconds since 1970-01-01 UTC.
+pub fn date_ms(text: &str) -> Option<i64> {
+    http_date(text).map(Timestamp::as_millisecond)
 }
 
 fn http_date(text: &str) -> Option<Timestamp> {

@@ -1,9 +1,11 @@
-//! A stand-in for the exchange's archive: [`generate`] lays down archives with every known quirk, made from a seed,
-//! and [`server`] serves a folder of them over HTTP with the bucket's listing and faults on demand.
+//! A stand-in for the exchange: [`generate`] lays down archives with every known quirk, made from a seed, [`server`]
+//! serves a folder of them over HTTP with the bucket's listing and faults on demand, and [`mod@exchange`] is its REST
+//! interface.
 //!
 //! It shares no code with the parts it tests.
 
 mod error;
+pub mod exchange;
 pub mod generate;
 mod interval;
 mod market;

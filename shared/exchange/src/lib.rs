@@ -1,0 +1,22 @@
+//! The exchange's REST interface, for what the archive does not hold yet or never will.
+//!
+//! * [`Endpoint`] knows which path answers for a kind of data, how many rows an answer holds and what it weighs.
+//! * [`Pages`] asks page by page for the rows between two times, and gives them as lines of the archive's CSV: what
+//!   mills an archive mills them too. Bars that are not finished are never among them.
+//! * [`Rest`] sends the questions, each under the [`Weights`] of its host, which all processes share.
+//!
+//! Pure but for [`Rest`].
+
+mod endpoint;
+mod error;
+mod pages;
+mod rest;
+mod spec;
+mod weights;
+
+pub use endpoint::{Endpoint, Question};
+pub use error::ExchangeError;
+pub use pages::{BadAnswer, Pages};
+pub use rest::{Fetched, Rest, RestOptions, official_base};
+pub use spec::RestSpec;
+pub use weights::{Weights, WeightsError};

@@ -1,0 +1,371 @@
+//! A stand-in for the exchange's REST interface: rows made from their time alone, weights counted and enforced by the
+//! minute, refusals on demand.
+//!
+//! | request | answer |
+//! | --- | --- |
+//! | `GET /{f,d}api/v1/klines` and its kin, `GET /api/v3/klines` | candles, the last one unfinished |
+//! | `GET /{f,d}api/v1/fundingRate` | a funding every eight hours |
+//! | `GET /{f,d}api/v1/aggTrades`, `GET /api/v3/aggTrades` | a trade every so many milliseconds |
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::http::{Response, StatusCode, Uri};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::StandinError;
+
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 3_600_000;
+const FUNDING_MS: i64 = 8 * HOUR_MS;
+
+/// Futures' trades can be asked for so far back.
+const TRADES_REACH_MS: i64 = 48 * HOUR_MS;
+
+/// What the stand-in knows.
+#[derive(Debug, Clone)]
+pub struct ExchangeOptions {
+    /// Each symbol, and when it was listed, in milliseconds since 1970.
+    pub symbols: BTreeMap<String, i64>,
+    /// Between two trades of a symbol.
+    pub trade_every_ms: i64,
+    /// What an address may weigh a minute, where it is not what the exchange allows.
+    pub most_weight: Option<u32>,
+}
+
+impl ExchangeOptions {
+    /// Symbols that were listed at a time, a trade a second.
+    pub fn new(symbols: &[&str], listed_ms: i64) -> Self {
+        Self {
+            symbols: symbols
+                .iter()
+                .map(|symbol| ((*symbol).to_owned(), listed_ms))
+                .collect(),
+            trade_every_ms: 1_000,
+            most_weight: None,
+        }
+    }
+}
+
+/// One request, and what was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// When it came, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// The path.
+    pub path: String,
+    /// The query as it came.
+    pub query: String,
+    /// What it weighed.
+    pub weight: u32,
+    /// The status of the reply.
+    pub status: u16,
+}
+
+/// A running stand-in. Dropping it stops it.
+#[derive(Debug)]
+pub struct Exchange {
+    /// `http://127.0.0.1:PORT`, without a slash at the end.
+    pub url: String,
+    state: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: ExchangeOptions,
+    book: Mutex<Book>,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    asked: Vec<Asked>,
+    minute: i64,
+    used: u32,
+    /// The next replies: status, and seconds to wait.
+    refusals: Vec<(u16, Option<u64>)>,
+}
+
+impl Exchange {
+    /// Serves on a free loopback port.
+    ///
+    /// # Errors
+    ///
+    /// [`StandinError::Listen`] when there is none.
+    pub async fn start(options: ExchangeOptions) -> Result<Self, StandinError> {
+        let address = (Ipv4Addr::LOCALHOST, 0).into();
+        let failed = |source| StandinError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let url = format!("http://{}", listener.local_addr().map_err(failed)?);
+        let state = Arc::new(Shared {
+            options,
+            book: Mutex::default(),
+        });
+        let router = Router::new().fallback(answer).with_state(state.clone());
+        let task = tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, router).await {
+                tracing::error!(%error, "the stand-in stopped serving");
+            }
+        });
+        Ok(Self { url, state, task })
+    }
+
+    /// The requests so far, oldest first.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.state.book().asked.clone()
+    }
+
+    /// Answers the next request with a status, and asks to wait so many seconds.
+    pub fn refuse_next(&self, status: u16, retry_after: Option<u64>) {
+        self.state.book().refusals.push((status, retry_after));
+    }
+
+    /// The candle that opens at a time, as an array of the exchange's: what was asked for can be held against it.
+    pub fn bar(kind: &str, symbol: &str, open_ms: i64, length_ms: i64) -> Value {
+        bar(kind, symbol, open_ms, length_ms)
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Shared {
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A reply: the status, the body, and the seconds to wait.
+struct Reply(u16, Value, Option<u64>);
+
+async fn answer(
+    State(state): State<Arc<Shared>>,
+    uri: Uri,
+    RawQuery(query): RawQuery,
+) -> Response<Body> {
+    let query = query.unwrap_or_default();
+    let now = now_ms();
+    let pairs: BTreeMap<&str, &str> = query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .collect();
+    let path = uri.path().to_owned();
+    let weight = weight_of(&path, &pairs);
+    let most = state
+        .options
+        .most_weight
+        .unwrap_or(match path.starts_with("/api/") {
+            true => 6000,
+            false => 2400,
+        });
+    let (refusal, used) = {
+        let mut book = state.book();
+        let minute = now.div_euclid(MINUTE_MS);
+        if book.minute != minute {
+            (book.minute, book.used) = (minute, 0);
+        }
+        book.used += weight;
+        let refusal = match book.refusals.is_empty() {
+            false => Some(book.refusals.remove(0)),
+            true if book.used > most => {
+                let left = (minute + 1) * MINUTE_MS - now;
+                Some((429, Some(left.unsigned_abs().div_ceil(1000))))
+            }
+            true => None,
+        };
+        (refusal, book.used)
+    };
+    let Reply(status, body, retry_after) = match refusal {
+        Some((status, wait)) => Reply(
+            status,
+            json!({"code": -1003, "msg": "Too many requests."}),
+            wait,
+        ),
+        None => rows(&state.options, &path, &pairs, now),
+    };
+    state.book().asked.push(Asked {
+        at_ms: now,
+        path,
+        query: query.clone(),
+        weight,
+        status,
+    });
+    let mut response = Response::builder()
+        .status(StatusCode::from_u16(status).unwrap_or_default())
+        .header("content-type", "application/json")
+        .header("x-mbx-used-weight-1m", used);
+    if let Some(seconds) = retry_after {
+        response = response.header("retry-after", seconds);
+    }
+    response
+        .body(Body::from(body.to_string()))
+        .unwrap_or_default()
+}
+
+/// As the exchange documents it.
+fn weight_of(path: &str, pairs: &BTreeMap<&str, &str>) -> u32 {
+    let limit: u32 = pairs
+        .get("limit")
+        .and_then(|limit| limit.parse().ok())
+        .unwrap_or(500);
+    match (path.starts_with("/api/"), path.rsplit('/').next()) {
+        (true, Some("klines")) => 2,
+        (true, Some("aggTrades")) => 4,
+        (false, Some("aggTrades")) => 20,
+        (false, Some(name)) if name.ends_with("lines") => match limit {
+            0..100 => 1,
+            100..500 => 2,
+            500..=1000 => 5,
+            _ => 10,
+        },
+        _ => 1,
+    }
+}
+
+fn rows(options: &ExchangeOptions, path: &str, pairs: &BTreeMap<&str, &str>, now: i64) -> Reply {
+    let refuse = |code: i64, msg: &str| Reply(400, json!({"code": code, "msg": msg}), None);
+    let number = |name: &str| pairs.get(name).and_then(|text| text.parse::<i64>().ok());
+    let symbol = pairs.get("symbol").or_else(|| pairs.get("pair")).copied();
+    let Some((symbol, &listed)) = symbol.and_then(|symbol| options.symbols.get_key_value(symbol))
+    else {
+        return refuse(-1121, "Invalid symbol.");
+    };
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let most = if path.starts_with("/api/") || !name.ends_with("lines") {
+        1000
+    } else {
+        1500
+    };
+    let limit = number("limit").unwrap_or(500).clamp(1, most);
+    let start = number("startTime").unwrap_or(0).max(listed);
+    let end = number("endTime").unwrap_or(now).min(now);
+    let every = |first: i64, step: i64| {
+        let first =
+            first.div_euclid(step) * step + if first.rem_euclid(step) == 0 { 0 } else { step };
+        (0..limit)
+            .map(move |at| first + at * step)
+            .take_while(move |at| *at <= end)
+    };
+    let found: Vec<Value> = match name {
+        "fundingRate" => every(start, FUNDING_MS)
+            .map(|at| {
+                let rate = (mixed(symbol, at) % 2000) as f64 / 1e7 - 1e-4;
+                // Some milliseconds late, as it is.
+                let late = at + (mixed(symbol, at) % 13) as i64;
+                json!({"symbol": symbol, "fundingTime": late, "fundingRate": format!("{rate:.8}"), "markPrice": "1.0"})
+            })
+            .collect(),
+        "aggTrades" => {
+            let step = options.trade_every_ms;
+            let last = (now - listed) / step;
+            let first = match number("fromId") {
+                Some(id) => id,
+                None if end - start >= HOUR_MS => {
+                    return refuse(-1127, "More than 1 hours between startTime and endTime.");
+                }
+                None if !path.starts_with("/api/") && start < now - TRADES_REACH_MS => {
+                    return refuse(-4166, "Search window is restricted to recent 2 days only.");
+                }
+                None => (start - listed + step - 1) / step,
+            };
+            let last = match number("fromId") {
+                Some(_) => last,
+                None => last.min((end - listed).div_euclid(step)),
+            };
+            (first..=last)
+                .take(limit as usize)
+                .map(|id| trade(symbol, id, listed + id * step, path.starts_with("/api/")))
+                .collect()
+        }
+        _ if name.ends_with("lines") => {
+            let length = pairs.get("interval").and_then(|interval| length_ms(interval));
+            let Some(length) = length else {
+                return refuse(-1120, "Invalid interval.");
+            };
+            every(start, length)
+                .map(|open| bar(name, symbol, open, length))
+                .collect()
+        }
+        _ => return Reply(404, json!({}), None),
+    };
+    Reply(200, Value::Array(found), None)
+}
+
+fn length_ms(interval: &str) -> Option<i64> {
+    let (count, unit) = interval.split_at(interval.len().checked_sub(1)?);
+    let unit = match unit {
+        "s" => 1000,
+        "m" => MINUTE_MS,
+        "h" => HOUR_MS,
+        "d" => 24 * HOUR_MS,
+        "w" => 7 * 24 * HOUR_MS,
+        _ => return None,
+    };
+    Some(count.parse::<i64>().ok()? * unit)
+}
+
+fn bar(kind: &str, symbol: &str, open_ms: i64, length_ms: i64) -> Value {
+    let seed = mixed(&format!("{kind} {symbol}"), open_ms);
+    let cents = |from: u64| format!("{}.{:02}", 100 + from / 100, from % 100);
+    let (open, close) = (seed % 5000, (seed >> 16) % 5000);
+    let (high, low) = (
+        open.max(close) + seed % 7,
+        open.min(close) - open.min(close).min(seed % 5),
+    );
+    let volume = 1 + (seed >> 32) % 100_000;
+    json!([
+        open_ms,
+        cents(open),
+        cents(high),
+        cents(low),
+        cents(close),
+        format!("{}.{:03}", volume / 1000, volume % 1000),
+        open_ms + length_ms - 1,
+        format!("{volume}.5"),
+        1 + seed % 900,
+        format!("{}.{:03}", volume / 3000, volume % 1000),
+        format!("{}.25", volume / 3),
+        "0"
+    ])
+}
+
+fn trade(symbol: &str, id: i64, at_ms: i64, spot: bool) -> Value {
+    let seed = mixed(symbol, id);
+    let mut trade = json!({
+        "a": id,
+        "p": format!("{}.{}", 100 + seed % 10, seed % 9 + 1),
+        "q": format!("0.{:03}", 1 + (seed >> 20) % 999),
+        "f": id * 2,
+        "l": id * 2 + i64::from(seed.is_multiple_of(3)),
+        "T": at_ms,
+        "m": seed.is_multiple_of(2)
+    });
+    if spot {
+        trade["M"] = true.into();
+    }
+    trade
+}
+
+/// A number that only the name and the place decide.
+fn mixed(name: &str, place: i64) -> u64 {
+    let mut mixed = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in name.bytes().chain(place.to_le_bytes()) {
+        mixed = (mixed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    mixed ^ mixed >> 29
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as i64)
+}
