@@ -75,6 +75,8 @@ pub struct CommonArgs {
 pub enum Command {
     /// Plan, work and report on this machine until the selection is finished: the main job
     Run(RunArgs),
+    /// Bring a selection up to now: new months, then days, then what only the exchange has; short holes too
+    Update(UpdateArgs),
     /// List the archive and enqueue one task per archive file
     Plan(PlanArgs),
     /// Plan again and again, return expired leases, serve page, API and metrics, until told to stop
@@ -85,7 +87,7 @@ pub enum Command {
     Fetch(FetchArgs),
     /// What the archive has: every symbol, dataset and interval, from when to when, with holes; the universe of a date
     Symbols(SymbolsArgs),
-    /// Prove what is on disk: every table whole, what its place says, and following from what it was made of
+    /// Prove what is on disk: every table whole, what its place says, following from what it was made of, without holes
     Verify(VerifyArgs),
     /// Counts per dataset and state, rate, ETA, workers
     Status(StatusArgs),
@@ -109,10 +111,29 @@ impl Command {
     pub fn selection_mut(&mut self) -> Option<&mut SelectionArgs> {
         match self {
             Self::Run(args) => Some(&mut args.selection),
+            Self::Update(args) => Some(&mut args.run.selection),
             Self::Plan(args) => Some(&mut args.selection),
             Self::Coordinator(args) => Some(&mut args.selection),
             Self::Fetch(args) => Some(&mut args.selection),
             _ => None,
+        }
+    }
+}
+
+impl SelectionArgs {
+    /// Of everything there is of some kinds and symbols.
+    pub fn of(market: Market, data: String, symbols: String) -> Self {
+        Self {
+            market,
+            data,
+            symbols: Some(symbols),
+            priority: None,
+            priority_only: false,
+            categories: None,
+            own_categories: Vec::new(),
+            start: None,
+            end: None,
+            months: None,
         }
     }
 }
@@ -179,6 +200,21 @@ pub struct SourceArgs {
     /// The S3 listing of the source [default: the source itself; the exchange's own for its archive]
     #[arg(long, value_name = "URL", env = "TAPEMILL_LISTING")]
     pub listing: Option<String>,
+}
+
+/// How the exchange is asked for what the archive does not have.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Source")]
+pub struct RestArgs {
+    /// The exchange's REST interface: scheme, host and port [default: the exchange's own]
+    #[arg(long, value_name = "URL", env = "TAPEMILL_REST")]
+    pub rest: Option<String>,
+    /// What requests to one host may weigh a minute [default: 90 % of what it serves an address]
+    #[arg(long, value_name = "WEIGHT", value_parser = clap::value_parser!(u32).range(20..=1_000_000), env = "TAPEMILL_REST_WEIGHT")]
+    pub rest_weight: Option<u32>,
+    /// Ask the exchange for nothing
+    #[arg(long, env = "TAPEMILL_NO_REST")]
+    pub no_rest: bool,
 }
 
 /// How the archive is asked what there is.
@@ -292,6 +328,8 @@ pub struct RunArgs {
     #[command(flatten)]
     pub asking: AskingArgs,
     #[command(flatten)]
+    pub rest: RestArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
     #[command(flatten)]
     pub shape: ShapeArgs,
@@ -307,6 +345,22 @@ pub struct RunArgs {
     /// In the end, tell where the time went and what bounded it
     #[arg(long, env = "TAPEMILL_PROFILE", help_heading = "Watching")]
     pub profile: bool,
+}
+
+/// `update`.
+#[derive(Debug, Args)]
+pub struct UpdateArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Ask the exchange for all of --start to --end, and read no archive
+    #[arg(
+        long,
+        requires = "start",
+        conflicts_with = "no_rest",
+        env = "TAPEMILL_REST_ONLY",
+        help_heading = "Source"
+    )]
+    pub rest_only: bool,
 }
 
 /// `plan`.
@@ -358,6 +412,8 @@ pub struct CoordinatorArgs {
 pub struct WorkerArgs {
     #[command(flatten)]
     pub source: SourceArgs,
+    #[command(flatten)]
+    pub rest: RestArgs,
     #[command(flatten)]
     pub output: OutputArgs,
     #[command(flatten)]
@@ -442,6 +498,21 @@ pub struct VerifyArgs {
     /// To this month or day, inclusive
     #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
     pub end: Option<String>,
+    /// Make defective and lacking tables again from what they are made of
+    #[arg(long)]
+    pub fix: bool,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub asking: AskingArgs,
+    #[command(flatten)]
+    pub rest: RestArgs,
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+    #[command(flatten)]
+    pub queue: QueueArgs,
+    #[command(flatten)]
+    pub work: WorkArgs,
 }
 
 /// `status`.

@@ -6,17 +6,18 @@ use std::sync::Arc;
 
 use tapemill_archive::{Bandwidth, Brake, DirSource, HttpOptions, HttpSource, RetryPolicy, Source};
 use tapemill_coordinator::{
-    Asking, CATEGORIES, Catalogue, PRIORITY_SYMBOLS, Planned, Selection, Symbols,
+    Asking, CATEGORIES, Catalogue, PRIORITY_SYMBOLS, Planned, RestUse, Selection, Symbols,
 };
+use tapemill_exchange::{Rest, RestOptions};
 use tapemill_lake::{Lake, Output};
 use tapemill_market::{Data, DateRange, Symbol, Thresholds};
 use tapemill_queue::{Budgets, Queue, WorkerId, redis, sqlite};
 use tapemill_runtime::{Stages, cores};
-use tapemill_worker::Workshop;
+use tapemill_worker::{QueueWeights, Workshop};
 use tokio::sync::Semaphore;
 
 use crate::args::{
-    AskingArgs, OutputArgs, QueueArgs, SelectionArgs, ShapeArgs, SourceArgs, WorkArgs,
+    AskingArgs, OutputArgs, QueueArgs, RestArgs, SelectionArgs, ShapeArgs, SourceArgs, WorkArgs,
 };
 use crate::failure::Failure;
 use crate::output_place::OutputPlace;
@@ -77,6 +78,7 @@ pub fn selection(args: &SelectionArgs) -> Result<Selection, Failure> {
         range,
         priority,
         today,
+        rest: RestUse::default(),
     })
 }
 
@@ -317,11 +319,23 @@ pub fn workshop(
         source,
         brake,
         policy: RetryPolicy::default(),
+        rest: None,
         output,
         keep_zip,
         stages: Arc::new(Stages::new()),
         cores: Arc::new(Semaphore::new(cores())),
     }
+}
+
+/// The exchange, its weights counted in the queue; none with `--no-rest`.
+pub fn rest(args: &RestArgs, queue: Arc<dyn Queue>) -> Result<Option<Arc<Rest>>, Failure> {
+    if args.no_rest {
+        return Ok(None);
+    }
+    let mut options = RestOptions::new(args.rest.clone());
+    options.most_weight = args.rest_weight;
+    let rest = Rest::new(options, Arc::new(QueueWeights(queue)))?;
+    Ok(Some(Arc::new(rest)))
 }
 
 /// Tasks at once: the cores, and at least two, so that the network is never idle while one task computes.

@@ -89,6 +89,10 @@ async fn dispatch(parsed: Parsed, terminal: Terminal) -> Result<u8, Failure> {
             let shutdown = Shutdown::install()?;
             commands::run::run(args, json, &terminal, &shutdown).await
         }
+        Command::Update(args) => {
+            let shutdown = Shutdown::install()?;
+            commands::run::update(args, json, &terminal, &shutdown).await
+        }
         Command::Plan(args) => commands::plan::run(args, json).await,
         Command::Coordinator(args) => {
             let shutdown = Shutdown::install()?;
@@ -103,7 +107,10 @@ async fn dispatch(parsed: Parsed, terminal: Terminal) -> Result<u8, Failure> {
             commands::fetch::run(args, json, &terminal, &shutdown).await
         }
         Command::Symbols(args) => commands::symbols::run(args, json, &terminal).await,
-        Command::Verify(args) => commands::verify::run(args, json, &terminal).await,
+        Command::Verify(args) => {
+            let shutdown = Shutdown::install()?;
+            commands::verify::run(args, json, &terminal, &shutdown).await
+        }
         Command::Status(args) => commands::status::run(args, json).await,
         Command::Tasks(command) => commands::tasks::run(command, json).await,
         Command::Queue(command) => commands::queue::run(command, json).await,

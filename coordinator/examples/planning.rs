@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tapemill_archive::{
     ArchiveError, HttpCounters, Object, Opened, Query, Source, SymbolOf, Validator,
 };
-use tapemill_coordinator::{Asking, Enqueuer, Selection, Symbols, survey};
+use tapemill_coordinator::{Asking, Enqueuer, RestUse, Selection, Symbols, survey};
 use tapemill_lake::{Lake, Layout, Output};
 use tapemill_market::{Data, DateRange, Market, Symbol, Thresholds};
 use tapemill_queue::{Budgets, ClaimRequest, Completion, Outcome, Queue, TaskId, WorkerId};
@@ -107,6 +107,7 @@ fn selection(symbols: usize) -> Outcomes<Selection> {
         symbols: Symbols::These(symbols),
         range: DateRange::default(),
         today: jiff::civil::date(2040, 1, 1),
+        rest: RestUse::default(),
     })
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use tapemill_archive::Source;
+use tapemill_exchange::RestSpec;
 use tapemill_lake::{Holdings, Output, REPLACES_DAYS, Receipt, Wanted};
 use tapemill_market::{ArchiveName, Market, Symbol};
 use tapemill_queue::{Enqueued, NewTask, Queue, TaskId, TaskRecord, TaskState};
@@ -64,7 +65,8 @@ impl Enqueuer {
         self.queue
             .fix_settings(&self.output.fixed_settings())
             .await?;
-        let names = survey.archives.iter().map(|(name, _)| name);
+        let asked = survey.rest.iter().map(|(name, _)| name);
+        let names = survey.archives.iter().map(|(name, _)| name).chain(asked);
         let holdings = self.holdings(selection.market, names).await?;
         let adoption = Adoption::new(&*self.source, &self.output);
         let mut planned = Planned::default();
@@ -98,9 +100,58 @@ impl Enqueuer {
                 }
             }
         }
+        for asked in survey.rest.chunks(CHUNK) {
+            self.enqueue_rest(selection, asked, &mut planned).await?;
+        }
         planned.finished += planned.enqueued.adopted;
         planned.footers = adoption.footers();
         Ok(planned)
+    }
+
+    /// Enqueues what the exchange is asked for. What was asked for up to the same time is finished, if its files are there;
+    /// what was not there then is not asked for again.
+    async fn enqueue_rest(
+        &self,
+        selection: &Selection,
+        asked: &[(ArchiveName, RestSpec)],
+        planned: &mut Planned,
+    ) -> Result<(), PlanError> {
+        let ids = asked.iter().map(|(name, _)| TaskId::new(name.task_id()));
+        let ids: Vec<TaskId> = ids.collect();
+        let known = self.queue.get(&ids).await?;
+        // Looked at after the queue: what is done was published before.
+        let names = asked.iter().map(|(name, _)| name);
+        let holdings = self.holdings(selection.market, names).await?;
+        let mut tasks = Vec::new();
+        for ((name, spec), known) in asked.iter().zip(known) {
+            let spec = spec.to_string();
+            let same = known.as_ref().is_some_and(|known| known.spec == spec);
+            let state = known.as_ref().map(|known| known.state);
+            let is_finished = match state {
+                Some(TaskState::Done) => {
+                    same && has_files(known.as_ref(), holdings.of(name).as_deref())
+                }
+                Some(TaskState::Missing) => same,
+                _ => false,
+            };
+            if is_finished && !self.force {
+                planned.finished += 1;
+                continue;
+            }
+            tasks.push(NewTask {
+                urgent: selection.priority.contains(&name.symbol),
+                rank: days_since_epoch(name),
+                spec,
+                reopen: true,
+                ..NewTask::new(name.task_id(), name.data.to_string())
+            });
+        }
+        let enqueued = self.queue.enqueue(&tasks).await?;
+        planned.enqueued = sum(planned.enqueued, enqueued);
+        planned.tasks.extend(ids);
+        let symbols = asked.iter().map(|(name, _)| name.symbol.clone());
+        planned.symbols.extend(symbols);
+        Ok(())
     }
 
     /// The task of an archive, whatever is known of it.
@@ -226,11 +277,20 @@ impl Enqueuer {
 ///
 /// Codec and settings are those of the queue, which are compared before.
 fn is_current(known: Option<&TaskRecord>, bytes: u64, held: Option<&[u64]>) -> bool {
-    let summary = known.and_then(|known| known.summary.as_deref());
-    let Some(receipt) = summary.and_then(|text| text.parse::<Receipt>().ok()) else {
-        return false;
-    };
-    (bytes == 0 || receipt.bytes == bytes) && held == Some(&*receipt.files)
+    // What the exchange was asked for gives way to the archive.
+    let is_rest = known.is_some_and(|known| RestSpec::of(&known.spec).is_some());
+    !is_rest
+        && has_files(known, held)
+        && receipt(known).is_some_and(|receipt| bytes == 0 || receipt.bytes == bytes)
+}
+
+/// Whether a done task's files are there, as they were published.
+fn has_files(known: Option<&TaskRecord>, held: Option<&[u64]>) -> bool {
+    receipt(known).is_some_and(|receipt| held == Some(&*receipt.files))
+}
+
+fn receipt(known: Option<&TaskRecord>) -> Option<Receipt> {
+    known?.summary.as_deref()?.parse().ok()
 }
 
 fn days_since_epoch(name: &ArchiveName) -> i64 {

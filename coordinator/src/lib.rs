@@ -33,7 +33,7 @@ pub use enqueuer::{Enqueuer, Planned};
 pub use error::PlanError;
 pub use metrics::QueueGauges;
 pub use priority::PRIORITY_SYMBOLS;
-pub use selection::{Selection, Symbols};
+pub use selection::{RestUse, Selection, Symbols};
 pub use status::{bytes_done_and_left, status_value, task_value, time_left, worker_value};
 pub use survey::{Asking, Survey, survey};
 pub use view::{NoAnswer, QueueView, Snapshot};

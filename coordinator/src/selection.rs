@@ -17,6 +17,20 @@ pub struct Selection {
     pub priority: Vec<Symbol>,
     /// The date: nothing is expected of it yet, or of what comes after.
     pub today: jiff::civil::Date,
+    /// What the exchange is asked for.
+    pub rest: RestUse,
+}
+
+/// What the exchange's REST interface is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RestUse {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// What the archive does not have: what is younger, what is older, short holes.
+    Unarchived,
+    /// Everything, and the archive for nothing.
+    Everything,
 }
 
 /// Which symbols are wanted.

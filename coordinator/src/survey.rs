@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use tapemill_archive::{Object, Query, Source};
+use tapemill_exchange::RestSpec;
 use tapemill_market::{
-    ArchiveName, Chosen, Data, Listed, Period, Symbol, archive_folder, archive_stem, choose,
-    days_to_list, symbols_folder,
+    ArchiveName, Chosen, Data, Listed, Now, Period, Symbol, Unarchived, archive_folder,
+    archive_stem, choose, days_to_list, symbols_folder, unarchived,
 };
 
 use crate::error::PlanError;
 use crate::probe;
-use crate::selection::{Selection, Symbols};
+use crate::selection::{RestUse, Selection, Symbols};
 
 /// Listings under way at once.
 const LISTINGS_AT_ONCE: usize = 16;
@@ -37,6 +38,8 @@ pub struct Survey {
     pub archives: Vec<(ArchiveName, u64)>,
     /// What should be there and is not.
     pub holes: Vec<ArchiveName>,
+    /// What to ask the exchange for, in the same order.
+    pub rest: Vec<(ArchiveName, RestSpec)>,
 }
 
 /// Asks for everything selected.
@@ -55,21 +58,59 @@ pub async fn survey(
             wanted.push((data, symbol));
         }
     }
-    let found: Vec<(Data, Symbol, Chosen)> = stream::iter(wanted)
+    let now_us = jiff::Timestamp::now().as_microsecond();
+    let found: Vec<Found> = stream::iter(wanted)
         .map(|(data, symbol)| async move {
             let found = match asking {
                 Asking::Listing => listed(&**source, selection, data, &symbol).await?,
                 Asking::Probing => probe::probed(&**source, selection, data, &symbol).await?,
             };
             let yesterday = selection.today.yesterday().unwrap_or(selection.today);
-            let chosen = choose(&found, &selection.range, yesterday);
-            Ok::<_, PlanError>((data, symbol, chosen))
+            let mut chosen = choose(&found, &selection.range, yesterday);
+            let now = Now {
+                market: selection.market,
+                data,
+                now_us,
+            };
+            let alone = selection.rest == RestUse::Everything;
+            let rest = match selection.rest {
+                RestUse::Nothing => Vec::new(),
+                _ => unarchived(&found, &chosen, &selection.range, now, alone),
+            };
+            if alone {
+                chosen.archives.clear();
+            }
+            // What is asked for is no hole.
+            let asked: BTreeSet<Period> = rest.iter().map(|rest| rest.period).collect();
+            let has_day = |month: &Period| asked.iter().any(|period| period.month() == *month);
+            (chosen.holes)
+                .retain(|hole| !asked.contains(hole) && (hole.is_day() || !has_day(hole)));
+            Ok::<_, PlanError>(Found {
+                data,
+                symbol,
+                chosen,
+                rest,
+            })
         })
         .buffered(LISTINGS_AT_ONCE)
         .try_collect()
         .await?;
     check_symbols(source, selection, asking, &found).await?;
     Ok(in_order(selection, found))
+}
+
+/// What was found of one symbol and kind.
+struct Found {
+    data: Data,
+    symbol: Symbol,
+    chosen: Chosen,
+    rest: Vec<Unarchived>,
+}
+
+impl Found {
+    fn is_nothing(&self) -> bool {
+        self.chosen.archives.is_empty() && self.rest.is_empty()
+    }
 }
 
 /// Lists one symbol's archives of one kind: its months, and the days that they do not cover.
@@ -180,16 +221,16 @@ async fn check_symbols(
     source: &Arc<dyn Source>,
     selection: &Selection,
     asking: Asking,
-    found: &[(Data, Symbol, Chosen)],
+    found: &[Found],
 ) -> Result<(), PlanError> {
     let with_something: BTreeSet<&Symbol> = found
         .iter()
-        .filter(|(_, _, chosen)| !chosen.archives.is_empty())
-        .map(|(_, symbol, _)| symbol)
+        .filter(|found| !found.is_nothing())
+        .map(|found| &found.symbol)
         .collect();
     let without: BTreeSet<&Symbol> = found
         .iter()
-        .map(|(_, symbol, _)| symbol)
+        .map(|found| &found.symbol)
         .filter(|symbol| !with_something.contains(symbol))
         .collect();
     if asking == Asking::Listing
@@ -210,10 +251,7 @@ async fn check_symbols(
             });
         }
     }
-    if found
-        .iter()
-        .all(|(_, _, chosen)| chosen.archives.is_empty())
-    {
+    if found.iter().all(Found::is_nothing) {
         return Err(match asking {
             Asking::Listing => nothing(source, selection, found).await,
             Asking::Probing => PlanError::Nothing {
@@ -226,11 +264,7 @@ async fn check_symbols(
     Ok(())
 }
 
-async fn nothing(
-    source: &Arc<dyn Source>,
-    selection: &Selection,
-    found: &[(Data, Symbol, Chosen)],
-) -> PlanError {
+async fn nothing(source: &Arc<dyn Source>, selection: &Selection, found: &[Found]) -> PlanError {
     let asked = match (selection.range.first, selection.range.last) {
         (None, None) if selection.range.months.is_some() => "no archive of these months".to_owned(),
         (None, None) => "no archive at all".to_owned(),
@@ -243,7 +277,7 @@ async fn nothing(
         }
     };
     let mut detail = asked;
-    if let Some((data, symbol, _)) = found.first() {
+    if let Some(Found { data, symbol, .. }) = found.first() {
         let everything = Selection {
             range: Default::default(),
             ..selection.clone()
@@ -283,9 +317,15 @@ fn nearest(symbol: &Symbol, existing: &BTreeSet<Symbol>) -> String {
         .join(", ")
 }
 
-fn in_order(selection: &Selection, found: Vec<(Data, Symbol, Chosen)>) -> Survey {
+fn in_order(selection: &Selection, found: Vec<Found>) -> Survey {
     let mut survey = Survey::default();
-    for (data, symbol, chosen) in found {
+    for Found {
+        data,
+        symbol,
+        chosen,
+        rest,
+    } in found
+    {
         let name = |period| ArchiveName {
             market: selection.market,
             data,
@@ -299,6 +339,11 @@ fn in_order(selection: &Selection, found: Vec<(Data, Symbol, Chosen)>) -> Survey
                 .map(|(period, bytes)| (name(period), bytes)),
         );
         survey.holes.extend(chosen.holes.into_iter().map(name));
+        let asked = rest.into_iter().map(|rest| {
+            let closed_by_ms = rest.closed_by_us / 1000;
+            (name(rest.period), RestSpec { closed_by_ms })
+        });
+        survey.rest.extend(asked);
     }
     let order = |name: &ArchiveName| {
         let urgent = selection.priority.contains(&name.symbol);
@@ -309,5 +354,6 @@ fn in_order(selection: &Selection, found: Vec<(Data, Symbol, Chosen)>) -> Survey
         )
     };
     survey.archives.sort_by_cached_key(|(name, _)| order(name));
+    survey.rest.sort_by_cached_key(|(name, _)| order(name));
     survey
 }

@@ -3,6 +3,7 @@
 pub mod chaos;
 mod command;
 mod dice;
+mod exchange;
 mod judge;
 mod lab;
 mod mirror;
@@ -14,6 +15,7 @@ mod watched;
 
 pub use command::{Finished, Running, Tapemill};
 pub use dice::Dice;
+pub use exchange::Rest;
 pub use judge::{Judged, contents, judge};
 pub use lab::Lab;
 pub use mirror::{Mirror, trades_of};

@@ -59,6 +59,14 @@ impl Mirror {
         self.lay(trades_of(symbol, period, rows), &Packing::default())
     }
 
+    /// Lays down plain um aggTrades and the one-minute klines of the same trades.
+    pub fn tape(&self, symbol: &str, period: &str, rows: u64) -> (Archive, Archive) {
+        let laid =
+            trades_of(symbol, period, rows).write_with_klines(self.root(), &Packing::default());
+        let (trades, klines, _) = laid.expect("the archives can be written");
+        (trades, klines)
+    }
+
     /// Lays down aggTrades in a packing of the test's choice.
     pub fn lay(&self, spec: AggTradesSpec, packing: &Packing) -> Archive {
         let (archive, _) = spec

@@ -12,6 +12,7 @@ use tapemill_archive::{
     ArchiveError, Brake, DirSource, Resume, RetryPolicy, SIDECAR_SUFFIX, Sha256Digest, Source,
     Transfer, hex, parse_sidecar,
 };
+use tapemill_exchange::{ExchangeError, Rest};
 use tapemill_lake::{Footer, LakeError, Output, Source as Origin, Staged, StagedTable};
 use tapemill_market::ArchiveName;
 use tapemill_runtime::{Stage, Stages};
@@ -50,6 +51,8 @@ pub struct Workshop {
     pub keep_zip: bool,
     /// Where time goes.
     pub stages: Arc<Stages>,
+    /// What is asked for what the archive does not have; none where that is not wanted.
+    pub rest: Option<Arc<Rest>>,
     /// The cores that no reading has taken. More tasks than cores may run; then there are none.
     pub cores: Arc<Semaphore>,
 }
@@ -63,6 +66,8 @@ pub enum Verdict {
     StaleSidecar,
     /// There is no sidecar.
     NoSidecar,
+    /// It is no archive: the rows were asked of the exchange.
+    Rest,
 }
 
 impl Verdict {
@@ -72,6 +77,7 @@ impl Verdict {
             Self::Ok => "ok",
             Self::StaleSidecar => "stale_sidecar",
             Self::NoSidecar => "no_sidecar",
+            Self::Rest => "rest",
         }
     }
 }
@@ -91,6 +97,12 @@ pub enum AttemptError {
     /// The archive has no such file.
     #[error("{0} is not in the archive")]
     Missing(String),
+    /// The exchange failed, or refused.
+    #[error(transparent)]
+    Exchange(ExchangeError),
+    /// Rows to be asked of the exchange, which this process must not.
+    #[error("{0} is asked of the exchange, and this process runs with --no-rest")]
+    NoRest(String),
     /// The source failed, after all requests.
     #[error("{}", .0.one_line())]
     Archive(ArchiveError),
@@ -126,6 +138,8 @@ impl AttemptError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Missing(_) => "missing",
+            Self::Exchange(error) => error.reason(),
+            Self::NoRest(_) => "no_rest",
             Self::Archive(error) => error.reason(),
             Self::Corrupt { .. } => "corrupt",
             Self::Unstable { .. } => "unstable",
@@ -224,13 +238,47 @@ impl Workshop {
         let accepted = self
             .read_and_judge(&name.key(), plan, &mut keeper, progress, cancel)
             .await?;
+        let Accepted {
+            milled,
+            verdict,
+            origin,
+            checksum,
+        } = accepted;
+        let tables = self.write(name, milled, &origin, verdict, cancel).await?;
+        let kept = match keeper {
+            Some(keeper) => {
+                let stages = self.stages.clone();
+                on_a_thread(move || {
+                    let _publishing = stages.time(Stage::Publish);
+                    keeper.stage(checksum.as_ref())
+                })
+                .await?
+            }
+            None => Vec::new(),
+        };
+        Ok(Prepared {
+            tables,
+            kept,
+            origin,
+            verdict,
+        })
+    }
+
+    /// Writes the tables, none of them visible yet.
+    pub(crate) async fn write(
+        &self,
+        name: &ArchiveName,
+        milled: Box<dyn Milled>,
+        origin: &Origin,
+        verdict: Verdict,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<StagedTable>, AttemptError> {
         let footer = Footer {
             settings: self.output.settings_of(name.data),
-            sources: vec![accepted.origin.clone()],
-            quality: quality_of(&accepted),
+            sources: vec![origin.clone()],
+            quality: quality_of(&*milled, verdict),
         };
         let stages = self.stages.clone();
-        let milled = accepted.milled;
         let tables = on_a_thread(move || {
             let started = Instant::now();
             let staged = milled.write(&footer)?;
@@ -243,23 +291,7 @@ impl Workshop {
         if cancel.is_cancelled() {
             return Err(AttemptError::Cancelled);
         }
-        let kept = match keeper {
-            Some(keeper) => {
-                let stages = self.stages.clone();
-                on_a_thread(move || {
-                    let _publishing = stages.time(Stage::Publish);
-                    keeper.stage(accepted.checksum.as_ref())
-                })
-                .await?
-            }
-            None => Vec::new(),
-        };
-        Ok(Prepared {
-            tables,
-            kept,
-            origin: accepted.origin,
-            verdict: accepted.verdict,
-        })
+        Ok(tables)
     }
 
     /// Downloads one archive into `raw/` and checks it, without milling; `None` when it was there already.
@@ -524,8 +556,8 @@ impl Judge {
     }
 }
 
-fn quality_of(accepted: &Accepted) -> Value {
-    let mut quality = serde_json::to_value(accepted.milled.quality()).expect("counts are JSON");
-    quality["verdict"] = accepted.verdict.as_str().into();
+fn quality_of(milled: &dyn Milled, verdict: Verdict) -> Value {
+    let mut quality = serde_json::to_value(milled.quality()).expect("counts are JSON");
+    quality["verdict"] = verdict.as_str().into();
     quality
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tapemill_exchange::{ExchangeError, RestSpec};
 use tapemill_lake::{LakeError, Output, Receipt};
 use tapemill_market::ArchiveName;
 use tapemill_queue::{
@@ -73,14 +74,21 @@ impl Task<'_> {
                     .await;
             }
         };
-        let prepared = self
-            .workshop
-            .attempt(&name, self.claim.bytes, progress, self.cancel)
-            .await;
+        let prepared = match RestSpec::of(&self.claim.spec) {
+            Some(spec) => {
+                let attempt = (self.workshop).attempt_by_rest(&name, spec, progress, self.cancel);
+                attempt.await
+            }
+            None => {
+                let attempt =
+                    (self.workshop).attempt(&name, self.claim.bytes, progress, self.cancel);
+                attempt.await
+            }
+        };
         match prepared {
             Ok(prepared) => self.publish(&name, prepared).await,
             Err(AttemptError::Missing(key)) => {
-                tracing::info!(%key, "the archive has no such file");
+                tracing::info!(%key, "there is no such file, or no such rows");
                 self.completed(Outcome::Missing, String::new(), 0, 0).await
             }
             Err(AttemptError::Cancelled) => self.released().await,
@@ -90,6 +98,14 @@ impl Task<'_> {
             Err(error @ AttemptError::Corrupt { .. }) => {
                 self.failed(error.reason(), &error.to_string(), Retry::Final)
                     .await
+            }
+            Err(AttemptError::Exchange(error)) => {
+                let retry = match &error {
+                    ExchangeError::Held { wait, .. } => Retry::After(*wait),
+                    error if error.is_transient() => Retry::After(self.wait()),
+                    _ => Retry::Final,
+                };
+                self.failed(error.reason(), &error.to_string(), retry).await
             }
             Err(error) => {
                 let retry = Retry::After(self.wait().max(self.workshop.brake.remaining()));

@@ -1,19 +1,20 @@
 //! `run`: plan, work and report until the selection is finished.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tapemill_archive::Brake;
-use tapemill_coordinator::{Enqueuer, Planned, Selection, in_step, survey};
+use tapemill_coordinator::{Enqueuer, Planned, RestUse, Selection, in_step, survey};
 use tapemill_queue::{Queue, TaskId, TaskState, WorkerId};
 use tapemill_runtime::{Router, Shutdown, Stage, cores, exit, process_cpu};
 use tapemill_worker::{Board, Scope, Stopped, Worker, WorkerMetrics, Workshop};
 use tokio_util::sync::CancellationToken;
 
 use super::ended::Ended;
-use crate::args::RunArgs;
+use crate::args::{RunArgs, UpdateArgs};
 use crate::context;
 use crate::failure::Failure;
 use crate::format;
@@ -34,18 +35,72 @@ pub async fn run(
     terminal: &Terminal,
     shutdown: &Shutdown,
 ) -> Result<u8, Failure> {
+    finish(args, RestUse::Nothing, as_json, terminal, shutdown).await
+}
+
+/// Brings the selection up to now: `run`, and what only the exchange has.
+pub async fn update(
+    args: UpdateArgs,
+    as_json: bool,
+    terminal: &Terminal,
+    shutdown: &Shutdown,
+) -> Result<u8, Failure> {
+    let rest = match (args.rest_only, args.run.rest.no_rest) {
+        (true, _) => RestUse::Everything,
+        (false, true) => RestUse::Nothing,
+        (false, false) => RestUse::Unarchived,
+    };
+    finish(args.run, rest, as_json, terminal, shutdown).await
+}
+
+/// Makes these again, whatever is there: of their archives, or what the exchange has. Exit code as of `run`.
+pub(super) async fn remake(
+    args: RunArgs,
+    these: BTreeSet<String>,
+    terminal: &Terminal,
+    shutdown: &Shutdown,
+) -> Result<u8, Failure> {
+    let rest = match args.rest.no_rest {
+        true => RestUse::Nothing,
+        false => RestUse::Unarchived,
+    };
+    finish_these(args, rest, Some(these), false, terminal, shutdown).await
+}
+
+async fn finish(
+    args: RunArgs,
+    rest: RestUse,
+    as_json: bool,
+    terminal: &Terminal,
+    shutdown: &Shutdown,
+) -> Result<u8, Failure> {
+    finish_these(args, rest, None, as_json, terminal, shutdown).await
+}
+
+async fn finish_these(
+    args: RunArgs,
+    rest: RestUse,
+    these: Option<BTreeSet<String>>,
+    as_json: bool,
+    terminal: &Terminal,
+    shutdown: &Shutdown,
+) -> Result<u8, Failure> {
     let started = Instant::now();
     context::selection(&args.selection)?;
     let brake = Arc::new(Brake::new());
     let source = context::capped_source(&args.source, &brake, args.work.max_bytes_per_second)?;
     let output = context::output(&args.output, &args.shape)?;
-    let workshop = context::workshop(source, brake, output, args.work.keep_zip);
+    let mut workshop = context::workshop(source, brake, output, args.work.keep_zip);
     let serving = Serving::new(shutdown);
     let metrics = serving.work(&*workshop.source, &workshop.stages);
     let listen = args.listen.listen.as_deref();
     let server = serving.serve(listen, Router::new(), terminal).await?;
+    let queue = serving.measured(context::queue(&args.queue, &args.output).await?);
+    workshop.rest = context::rest(&args.rest, queue.clone())?;
     let job = Job {
-        queue: serving.measured(context::queue(&args.queue, &args.output).await?),
+        queue,
+        rest,
+        these,
         id: context::worker_id(&args.work),
         board: Arc::new(Board::default()),
         around: Around::default(),
@@ -72,6 +127,9 @@ pub async fn run(
 /// What a run works with.
 struct Job {
     args: RunArgs,
+    rest: RestUse,
+    /// Only these tasks of the selection.
+    these: Option<BTreeSet<String>>,
     queue: Arc<dyn Queue>,
     workshop: Workshop,
     id: WorkerId,
@@ -154,10 +212,16 @@ impl Job {
     }
 
     async fn plan(&self, force: bool, terminal: &Terminal) -> Result<Plan, Failure> {
-        let selection = context::selection(&self.args.selection)?;
+        let mut selection = context::selection(&self.args.selection)?;
+        selection.rest = self.rest;
         let source = &self.workshop.source;
         let planning = async {
-            let found = survey(source, &selection, context::asking(&self.args.asking)).await?;
+            let mut found = survey(source, &selection, context::asking(&self.args.asking)).await?;
+            if let Some(these) = &self.these {
+                (found.archives).retain(|(name, _)| these.contains(&name.task_id()));
+                (found.rest).retain(|(name, _)| these.contains(&name.task_id()));
+                found.holes.clear();
+            }
             let enqueuer = Enqueuer {
                 queue: self.queue.clone(),
                 source: source.clone(),

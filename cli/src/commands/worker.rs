@@ -24,7 +24,7 @@ pub async fn run(
     let source = context::capped_source(&args.source, &brake, args.work.max_bytes_per_second)?;
     let output = context::output(&args.output, &args.shape)?;
     let settings = output.fixed_settings();
-    let workshop = context::workshop(source, brake, output, args.work.keep_zip);
+    let mut workshop = context::workshop(source, brake, output, args.work.keep_zip);
     let serving = Serving::new(shutdown);
     let metrics = serving.work(&*workshop.source, &workshop.stages);
     let listen = args.listen.listen.as_deref();
@@ -40,6 +40,7 @@ pub async fn run(
     let Some(queue) = queue else {
         return Ok(exit::DONE);
     };
+    workshop.rest = context::rest(&args.rest, queue.clone())?;
     let board = Arc::new(Board::default());
     let (drained_queue, output) = (queue.clone(), workshop.output.clone());
     let shown = CancellationToken::new();

@@ -11,7 +11,7 @@ use arrow_schema::{DataType, Field, Schema};
 use serde_json::json;
 use tapemill_archive::{DirSource, Hasher, SIDECAR_SUFFIX, Source, hex};
 use tapemill_coordinator::{
-    Asking, Catalogue, Enqueuer, PlanError, Planned, Rebuilt, Selection, Symbols, survey,
+    Asking, Catalogue, Enqueuer, PlanError, Planned, Rebuilt, RestUse, Selection, Symbols, survey,
 };
 use tapemill_lake::{
     Footer, Lake, Layout, Output, Receipt, Source as Origin, TableOptions, TableWriter,
@@ -71,6 +71,7 @@ impl Lab {
             range: DateRange::parse(None, None, None, today()).unwrap(),
             priority: Vec::new(),
             today: today(),
+            rest: RestUse::default(),
         }
     }
 

@@ -35,6 +35,7 @@ mod shape;
 mod stretch;
 mod sums;
 mod symbol;
+mod tail;
 mod wide;
 
 pub use agg_trade::AggTrade;
@@ -55,3 +56,4 @@ pub use period::{DateRange, Period};
 pub use quality::Quality;
 pub use rows::{AgainRows, Cells, MilledRows, NULL, RowOrder, RowsMill, RowsResult, Unique, Words};
 pub use symbol::Symbol;
+pub use tail::{MAX_GAP_DAYS, Now, Unarchived, unarchived};

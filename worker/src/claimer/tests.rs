@@ -24,6 +24,7 @@ fn worker(folder: &Path, scope: Scope) -> Worker {
             source,
             brake: Arc::new(Brake::new()),
             policy: RetryPolicy::default(),
+            rest: None,
             output: Output {
                 lake: Lake::local(folder),
                 layout: Layout::default(),
