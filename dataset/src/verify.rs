@@ -2,6 +2,10 @@
 //!
 //! Nothing but the output is read. Each file gets one verdict.
 
+mod agreement;
+mod bars;
+mod coverage;
+
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -9,6 +13,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch, StringArray};
+use bars::OddBars;
+pub use coverage::{Hole, holes};
+use tapemill_exchange::Endpoint;
 use tapemill_lake::tables::{FACTORS_1H, MINUTES, TIME_COLUMN, Table, klines};
 use tapemill_lake::{
     CODEC, Lake, LakeError, LakePath, Lineage, TableFile, TablePath, content_of, read_lineage,
@@ -51,18 +58,25 @@ pub struct Finding {
     pub kind: &'static str,
     /// The reason in words.
     pub reason: String,
+    /// What its place says that it is made of; none where no task writes such a table.
+    pub name: Option<ArchiveName>,
 }
 
 /// Why a file is no good: a code and words.
 type Defect = (&'static str, String);
 
-/// Judges these files, on as many threads; in the order of the files.
+/// Judges these files, beside all others that there are, on as many threads; in the order of the files.
 ///
 /// # Errors
 ///
 /// [`LakeError`] where the output cannot be read: that is no fault of a file.
-pub fn verify(lake: &Lake, files: &[TableFile], threads: usize) -> Result<Vec<Finding>, LakeError> {
-    let paths: BTreeSet<&LakePath> = files.iter().map(|file| &file.path).collect();
+pub fn verify(
+    lake: &Lake,
+    files: &[&TableFile],
+    all: &[TableFile],
+    threads: usize,
+) -> Result<Vec<Finding>, LakeError> {
+    let paths: BTreeSet<&LakePath> = all.iter().map(|file| &file.path).collect();
     let next = AtomicUsize::new(0);
     let found = Mutex::new(Vec::with_capacity(files.len()));
     let judge = || {
@@ -97,9 +111,11 @@ fn judged(lake: &Lake, file: &TableFile, all: &BTreeSet<&LakePath>) -> Result<Fi
         verdict,
         kind,
         reason,
+        name: name_of(&file.table).ok(),
     };
-    if let Some((kind, reason)) = defect(lake, file)? {
-        return Ok(finding(Verdict::Defect, kind, reason));
+    let (verdict, kind, reason) = looked_at(lake, file, all)?;
+    if verdict == Verdict::Defect {
+        return Ok(finding(verdict, kind, reason));
     }
     let month = file
         .table
@@ -111,25 +127,134 @@ fn judged(lake: &Lake, file: &TableFile, all: &BTreeSet<&LakePath>) -> Result<Fi
             "superseded",
             format!("{month} holds this day too; cleanup removes it"),
         ),
-        None => finding(Verdict::Ok, "ok", String::new()),
+        None => finding(verdict, kind, reason),
     })
 }
 
-fn defect(lake: &Lake, file: &TableFile) -> Result<Option<Defect>, LakeError> {
+type Look = (Verdict, &'static str, String);
+
+/// What is found of a file by itself, and beside the tables that it goes with.
+fn looked_at(lake: &Lake, file: &TableFile, all: &BTreeSet<&LakePath>) -> Result<Look, LakeError> {
+    let defect = |(kind, reason)| (Verdict::Defect, kind, reason);
     let name = match name_of(&file.table) {
         Ok(name) => name,
-        Err(defect) => return Ok(Some(defect)),
+        Err(found) => return Ok(defect(found)),
     };
-    let mut rows = Rows::new(&file.table, &name);
+    let (rows, lineage) = match read(lake, file, &name)? {
+        Ok(read) => read,
+        Err(found) => return Ok(defect(found)),
+    };
+    if let Some(found) = follows(lake, file, &rows)? {
+        return Ok(defect(found));
+    }
+    if let Kept::Minutes(minutes) = &rows.kept {
+        return beside_klines(lake, file, &name, minutes, &lineage, all);
+    }
+    Ok(match rows.odd.words() {
+        Some(words) => (Verdict::Note, "bars", words),
+        None => (Verdict::Ok, "ok", String::new()),
+    })
+}
+
+/// The exchange's klines of the same minutes, on disk, say the same; or it is said where they do not.
+fn beside_klines(
+    lake: &Lake,
+    file: &TableFile,
+    name: &ArchiveName,
+    minutes: &[Minute],
+    lineage: &Lineage,
+    all: &BTreeSet<&LakePath>,
+) -> Result<Look, LakeError> {
+    let mut klines = Vec::new();
+    for place in kline_places(file, name)? {
+        // Those that cannot be read have a verdict of their own.
+        if all.contains(&place)
+            && let Some(read) = bars_of(lake, &place, name.market)?
+        {
+            klines.extend(read);
+        }
+    }
+    let period = name.period.start_us()..name.period.end_us();
+    klines.retain(|kline: &Kline| period.contains(&kline.open_time_us));
+    if klines.is_empty() {
+        let reason = "there are no klines_1m of this period to compare with".to_owned();
+        return Ok((Verdict::Note, "no_klines", reason));
+    }
+    let agreement = agreement::compare(name.market, &name.symbol, minutes, &klines);
+    if agreement.differing.is_empty() {
+        return Ok(match agreement.without_kline {
+            0 => (Verdict::Ok, "ok", String::new()),
+            count => {
+                let reason = format!("{count} minutes with trades have no kline");
+                (Verdict::Note, "no_klines", reason)
+            }
+        });
+    }
+    // Both follow from their archives, so that it is these that differ; what is known of the trades may tell why.
+    let lacks = [
+        "missing_ids",
+        "out_of_period",
+        "contradictions",
+        "zero_quantity",
+    ];
+    let known = |what: &&str| lineage.quality[*what].as_u64().filter(|count| *count > 0);
+    let counts = lacks.iter().filter_map(|what| Some((what, known(what)?)));
+    let mut reason = agreement.words();
+    for (what, count) in counts {
+        reason.push_str(&format!("; {what} of the trades: {count}"));
+    }
+    Ok((Verdict::Note, "klines", reason))
+}
+
+/// Where the klines of a file's minutes may be: of the same period, of the month around a day, of a month's days.
+fn kline_places(file: &TableFile, name: &ArchiveName) -> Result<Vec<LakePath>, LakeError> {
+    let place = |period: Period| {
+        let (market, symbol) = (file.table.market(), file.table.symbol());
+        TablePath::new("klines_1m", market, symbol, &period.to_string())?.path(file.layout)
+    };
+    let mut places = vec![place(name.period)?];
+    if name.period.is_day() {
+        places.insert(0, place(name.period.month())?);
+        return Ok(places);
+    }
+    for day in name.days() {
+        places.push(place(day.period)?);
+    }
+    Ok(places)
+}
+
+/// `None` where there are none that can be read.
+fn bars_of(lake: &Lake, place: &LakePath, market: Market) -> Result<Option<Vec<Kline>>, LakeError> {
+    let mut bars = Vec::new();
+    let mut whole = true;
+    let read = read_verified(lake, place, |batch| match klines(market).rows(batch) {
+        Some(rows) => bars.extend(rows),
+        None => whole = false,
+    });
+    match read {
+        Ok(_) if whole => Ok(Some(bars)),
+        Ok(_) => Ok(None),
+        Err(error) if error.is_absent() || error.is_file() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads a file whole, unless it is defective by itself.
+fn read(
+    lake: &Lake,
+    file: &TableFile,
+    name: &ArchiveName,
+) -> Result<Result<(Rows, Lineage), Defect>, LakeError> {
+    let mut rows = Rows::new(&file.table, name);
     let (lineage, whole) = match read_verified(lake, &file.path, |batch| rows.take(batch)) {
         Ok(read) => read,
         Err(error) if error.is_absent() => {
-            return Ok(Some((
+            return Ok(Err((
                 "gone",
                 "it went away while it was looked at".to_owned(),
             )));
         }
-        Err(error) if error.is_file() => return Ok(Some(("unreadable", error.to_string()))),
+        Err(error) if error.is_file() => return Ok(Err(("unreadable", error.to_string()))),
         Err(error) => return Err(error),
     };
     if lineage.codec != CODEC {
@@ -137,20 +262,16 @@ fn defect(lake: &Lake, file: &TableFile) -> Result<Option<Defect>, LakeError> {
             "it is of codec {}, not {CODEC}; run makes it again",
             lineage.codec
         );
-        return Ok(Some(("codec", reason)));
+        return Ok(Err(("codec", reason)));
     }
     if !whole {
         let reason = "its rows are not those that its footer names".to_owned();
-        return Ok(Some(("content", reason)));
+        return Ok(Err(("content", reason)));
     }
-    if let Some(defect) = rows
-        .wrong
-        .take()
-        .or_else(|| foreign_source(&lineage, &name))
-    {
-        return Ok(Some(defect));
+    if let Some(defect) = rows.wrong.take().or_else(|| foreign_source(&lineage, name)) {
+        return Ok(Err(defect));
     }
-    follows(lake, file, &rows)
+    Ok(Ok((rows, lineage)))
 }
 
 /// What a place says that a table is.
@@ -174,7 +295,14 @@ fn name_of(table: &TablePath) -> Result<ArchiveName, Defect> {
 /// A table is made of the archive that its place names.
 fn foreign_source(lineage: &Lineage, name: &ArchiveName) -> Option<Defect> {
     let key = name.key();
-    let other = lineage.sources.iter().find(|source| source.key != key);
+    // What the exchange was asked for, until there is an archive.
+    let asked = Endpoint::of(name).map(|endpoint| endpoint.key());
+    let is_asked = |source: &str| {
+        let range = asked.as_ref().and_then(|asked| source.strip_prefix(asked));
+        range.is_some_and(|range| range.starts_with("&startTime="))
+    };
+    let is_other = |source: &str| source != key && !is_asked(source);
+    let other = (lineage.sources.iter()).find(|source| is_other(&source.key));
     match (other, lineage.sources.is_empty()) {
         (None, false) => None,
         (None, true) => Some(("lineage", "its footer names no source".to_owned())),
@@ -190,7 +318,9 @@ struct Rows {
     symbol: String,
     period: Period,
     market: Market,
+    data: Data,
     wrong: Option<Defect>,
+    odd: OddBars,
     /// Kept where another table follows from them.
     kept: Kept,
 }
@@ -207,7 +337,9 @@ impl Rows {
             symbol: name.symbol.to_string(),
             period: name.period,
             market: name.market,
+            data: name.data,
             wrong: None,
+            odd: OddBars::default(),
             kept: match table.dataset() {
                 "aggtrades_1m" => Kept::Minutes(Vec::new()),
                 "klines_1m" => Kept::Klines(Vec::new()),
@@ -248,12 +380,15 @@ impl Rows {
         if times.values().iter().any(|time| !period.contains(time)) {
             return Err(("period", format!("it holds rows outside {}", self.period)));
         }
-        match &mut self.kept {
-            Kept::Nothing => {}
-            Kept::Minutes(minutes) => minutes.extend(MINUTES.rows(batch).ok_or_else(columns)?),
-            Kept::Klines(bars) => {
-                bars.extend(klines(self.market).rows(batch).ok_or_else(columns)?);
+        if let Data::Klines(..) = self.data {
+            let bars = klines(self.market).rows(batch).ok_or_else(columns)?;
+            bars.iter().for_each(|bar| self.odd.look(self.data, bar));
+            if let Kept::Klines(kept) = &mut self.kept {
+                kept.extend(bars);
             }
+        }
+        if let Kept::Minutes(minutes) = &mut self.kept {
+            minutes.extend(MINUTES.rows(batch).ok_or_else(columns)?);
         }
         Ok(())
     }

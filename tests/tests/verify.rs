@@ -13,8 +13,7 @@ fn milled() -> Lab {
     let lab = Lab::new(BINARY);
     for symbol in ["BTCUSDT", "ETHUSDT"] {
         for period in ["2024-01", "2024-02", "2024-03-01"] {
-            lab.mirror.trades(symbol, period, 2_000);
-            lab.mirror.klines(symbol, period);
+            lab.mirror.tape(symbol, period, 2_000);
         }
     }
     lab.everything(&["run"]).run().expect(0);
@@ -173,6 +172,7 @@ fn every_planted_defect_is_named_and_run_repairs_what_it_can() {
             "defect aggtrades_1m/um/BTCUSDT/2024-03-01.parquet codec",
             "defect aggtrades_1m/um/ETHUSDT/2024-01.parquet content",
             "defect aggtrades_1m/um/ETHUSDT/2024-02.parquet hours",
+            "note aggtrades_1m/um/ETHUSDT/2024-03-01.parquet no_klines",
             "defect aggtrades_1m/um/ETHUSDT/2024-03-02.parquet period",
             "defect factors_1h/um/ETHUSDT/2024-03-02.parquet period",
             "defect klines_1h_from_1m/um/ETHUSDT/2024-03-01.parquet incomplete",
@@ -193,10 +193,29 @@ fn every_planted_defect_is_named_and_run_repairs_what_it_can() {
 
     // In words the same, and only what is wrong.
     let shown = lab.command(&["verify"]).run().expect(4);
-    assert_eq!(shown.stdout.lines().count(), 14, "{}", shown.stdout);
+    assert_eq!(shown.stdout.lines().count(), 15, "{}", shown.stdout);
     assert!(shown.stderr.contains("14 defects"), "{}", shown.stderr);
 
-    // What an archive is there for comes back.
+    // What an archive is there for comes back; what has none stays a defect.
+    let fixed = lab.from_source(&["verify", "--fix", "--json", "--no-rest"]);
+    let fixed = fixed.run().expect(4).json_lines();
+    let of = |kind: &str| {
+        fixed
+            .iter()
+            .filter(|finding| finding["kind"] == kind)
+            .count()
+    };
+    assert_eq!((of("fixed"), of("period"), of("foreign")), (11, 2, 1));
+    let content = fixed
+        .iter()
+        .find(|finding| finding["file"] == "aggtrades_1m/um/BTCUSDT/2024-01.parquet");
+    let reason = content.expect("it was judged")["reason"]
+        .as_str()
+        .expect("a text");
+    assert!(
+        reason.starts_with("made again; it was content: "),
+        "{reason}"
+    );
     for path in [
         "aggtrades_1m/um/ETHUSDT/2024-03-02.parquet",
         "factors_1h/um/ETHUSDT/2024-03-02.parquet",
@@ -205,9 +224,91 @@ fn every_planted_defect_is_named_and_run_repairs_what_it_can() {
         let path = file(&lab, path);
         let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
     }
-    lab.everything(&["run", "--force"]).run().expect(0);
     assert_eq!(hashes(&lab.output()), sound);
     assert_eq!(told(&verify(&lab, &[], 0)), [""; 0]);
+}
+
+#[test]
+fn minutes_are_held_against_the_klines_of_the_exchange() {
+    let lab = Lab::new(BINARY);
+    lab.mirror.tape("BTCUSDT", "2024-01-01", 2_000);
+    lab.mirror.trades("ETHUSDT", "2024-01-01", 2_000);
+    let (_, klines) = lab.mirror.tape("SOLUSDT", "2024-01-01", 2_000);
+    // One bar that says something else than its trades, one that is not there.
+    let script = "import sys, zipfile\n\
+        path = sys.argv[1]\n\
+        with zipfile.ZipFile(path) as zip: name, = zip.namelist(); rows = zip.read(name).decode().splitlines()\n\
+        at = next(i for i, row in enumerate(rows) if i > 20 and row.split(',')[8] != '0')\n\
+        cells = rows[at].split(','); cells[2] = cells[2] + '1'; cells[8] = '77'; rows[at] = ','.join(cells)\n\
+        del rows[at + 5]\n\
+        with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as zip: zip.writestr(name, '\\n'.join(rows) + '\\n')\n";
+    let path = klines.path.to_str().expect("a plain path");
+    Python::new().run(&["-c", script, path]);
+    fs::remove_file(format!("{path}.CHECKSUM")).expect("it was there");
+    lab.everything(&["run", "-q"]).run().expect(0);
+
+    let found = verify(&lab, &[], 0);
+
+    assert_eq!(
+        told(&found),
+        [
+            "note aggtrades_1m/um/ETHUSDT/2024-01-01.parquet no_klines",
+            "note aggtrades_1m/um/SOLUSDT/2024-01-01.parquet klines",
+        ]
+    );
+    let odd = found.iter().find(|finding| finding["kind"] == "klines");
+    let reason = odd.expect("it is there")["reason"]
+        .as_str()
+        .expect("a text");
+    assert!(
+        reason.starts_with("1 of ") && reason.contains("Z high, trades"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn holes_are_told_with_what_the_queue_knows_of_them() {
+    let lab = Lab::new(BINARY);
+    for period in ["2024-01", "2024-02", "2024-04", "2024-05"] {
+        lab.mirror.trades("BTCUSDT", period, 500);
+    }
+    lab.everything(&["run", "-q", "--data", "aggTrades"])
+        .run()
+        .expect(0);
+    let table = |dataset: &str| file(&lab, &format!("{dataset}/um/BTCUSDT/2024-02.parquet"));
+    let sound = hashes(&lab.output());
+    for dataset in ["aggtrades_1m", "factors_1h"] {
+        fs::remove_file(table(dataset)).expect("it was there");
+    }
+    let holes = |code| {
+        let mut told = told(&verify(&lab, &[], code));
+        told.retain(|line| line.ends_with(" hole"));
+        told
+    };
+
+    assert_eq!(
+        holes(4),
+        [
+            "defect aggtrades_1m/um/BTCUSDT/2024-02.parquet hole",
+            "note aggtrades_1m/um/BTCUSDT/2024-03.parquet hole",
+        ]
+    );
+    let fixed = lab
+        .from_source(&["verify", "--fix", "--no-rest"])
+        .run()
+        .expect(0);
+    assert!(
+        fixed.stdout.contains("it was published and is gone"),
+        "{}",
+        fixed.stdout
+    );
+    assert_eq!(hashes(&lab.output()), sound);
+    // Without a queue nothing tells why.
+    fs::remove_file(lab.output().join("queue.db")).expect("it was there");
+    assert_eq!(
+        holes(4),
+        ["defect aggtrades_1m/um/BTCUSDT/2024-03.parquet hole"]
+    );
 }
 
 #[test]
