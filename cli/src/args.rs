@@ -498,6 +498,12 @@ pub struct VerifyArgs {
     /// To this month or day, inclusive
     #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
     pub end: Option<String>,
+    /// Write the verdicts to DIR/verify.json, and DIR/verify.html with a map of symbols and months
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// Mill each archive once more and hold the rows against those on disk; takes as long as a run, and the disk of a symbol
+    #[arg(long)]
+    pub remill: bool,
     /// Make defective and lacking tables again from what they are made of
     #[arg(long)]
     pub fix: bool,

@@ -5,6 +5,7 @@
 mod agreement;
 mod bars;
 mod coverage;
+mod report;
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -15,6 +16,7 @@ use arrow_array::types::{Int32Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch, StringArray};
 use bars::OddBars;
 pub use coverage::{Hole, holes};
+pub use report::{html_report, json_report};
 use tapemill_exchange::Endpoint;
 use tapemill_lake::tables::{FACTORS_1H, MINUTES, TIME_COLUMN, Table, klines};
 use tapemill_lake::{

@@ -196,6 +196,26 @@ fn every_planted_defect_is_named_and_run_repairs_what_it_can() {
     assert_eq!(shown.stdout.lines().count(), 15, "{}", shown.stdout);
     assert!(shown.stderr.contains("14 defects"), "{}", shown.stderr);
 
+    // As a page and as a document.
+    let report = lab.folder().join("report");
+    let words = [
+        "verify",
+        "-q",
+        "--report",
+        report.to_str().expect("a plain path"),
+    ];
+    lab.command(&words).run().expect(4);
+    let json = fs::read_to_string(report.join("verify.json")).expect("it was written");
+    let json: Value = serde_json::from_str(&json).expect("it is JSON");
+    assert_eq!(json["counts"]["defect"], 14);
+    let page = fs::read_to_string(report.join("verify.html")).expect("it was written");
+    assert_eq!(
+        page.matches("<td class=defect>").count(),
+        14,
+        "each is listed"
+    );
+    assert!(page.contains("<th scope=row>ETHUSDT"));
+
     // What an archive is there for comes back; what has none stays a defect.
     let fixed = lab.from_source(&["verify", "--fix", "--json", "--no-rest"]);
     let fixed = fixed.run().expect(4).json_lines();
@@ -331,6 +351,54 @@ fn a_day_beside_its_month_is_a_note_and_a_moved_month_a_defect() {
             "defect aggtrades_1m/um/BTCUSDT/2024-03.parquet lineage",
             "note factors_1h/um/BTCUSDT/2024-03-01.parquet superseded",
             "defect factors_1h/um/BTCUSDT/2024-03.parquet lineage",
+        ]
+    );
+}
+
+#[test]
+fn milling_once_more_proves_what_digests_cannot() {
+    let lab = Lab::new(BINARY);
+    lab.mirror.tape("BTCUSDT", "2024-01-01", 500);
+    let (trades, _) = lab.mirror.tape("ETHUSDT", "2024-01-01", 500);
+    lab.everything(&["run", "-q"]).run().expect(0);
+    // A forgery: the minutes and their hours agree with each other and with their digests.
+    let script = "write(row('whale_buy_quote', 3, 1.0))";
+    rewrite(
+        &file(&lab, "aggtrades_1m/um/BTCUSDT/2024-01-01.parquet"),
+        script,
+    );
+    assert_eq!(
+        told(&verify(
+            &lab,
+            &["--data", "aggTrades", "--symbols", "BTCUSDT"],
+            4
+        ))
+        .len(),
+        1
+    );
+    rewrite(
+        &file(&lab, "factors_1h/um/BTCUSDT/2024-01-01.parquet"),
+        script,
+    );
+    rewrite(
+        &file(&lab, "klines_1m/um/BTCUSDT/2024-01-01.parquet"),
+        "write(row('taker_buy_quote_volume', 3, 1.0))",
+    );
+    lab.mirror.remove(&trades);
+
+    let remilled = lab
+        .from_source(&["verify", "--json", "--remill", "--no-rest"])
+        .run()
+        .expect(4);
+
+    let mut told = told(&remilled.json_lines());
+    told.retain(|line| !line.ends_with(" hours") && !line.ends_with(" klines"));
+    assert_eq!(
+        told,
+        [
+            "note aggtrades_1m/um/ETHUSDT/2024-01-01.parquet no_archive",
+            "defect factors_1h/um/BTCUSDT/2024-01-01.parquet remill",
+            "note factors_1h/um/ETHUSDT/2024-01-01.parquet no_archive",
         ]
     );
 }

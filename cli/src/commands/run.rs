@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tapemill_archive::Brake;
-use tapemill_coordinator::{Enqueuer, Planned, RestUse, Selection, in_step, survey};
+use tapemill_coordinator::{
+    Enqueuer, PlanError, Planned, RestUse, Selection, Survey, in_step, survey,
+};
 use tapemill_queue::{Queue, TaskId, TaskState, WorkerId};
 use tapemill_runtime::{Router, Shutdown, Stage, cores, exit, process_cpu};
 use tapemill_worker::{Board, Scope, Stopped, Worker, WorkerMetrics, Workshop};
@@ -216,7 +218,16 @@ impl Job {
         selection.rest = self.rest;
         let source = &self.workshop.source;
         let planning = async {
-            let mut found = survey(source, &selection, context::asking(&self.args.asking)).await?;
+            let found = survey(source, &selection, context::asking(&self.args.asking)).await;
+            let mut found = match found {
+                // What has no source any more is not made again.
+                Err(PlanError::Nothing { .. } | PlanError::NoSuchSymbol { .. })
+                    if self.these.is_some() =>
+                {
+                    Survey::default()
+                }
+                found => found?,
+            };
             if let Some(these) = &self.these {
                 (found.archives).retain(|(name, _)| these.contains(&name.task_id()));
                 (found.rest).retain(|(name, _)| these.contains(&name.task_id()));

@@ -1,18 +1,22 @@
 //! `verify`: proves what is on disk.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod on_disk;
+mod remake;
+
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
-use tapemill_coordinator::Symbols;
-use tapemill_dataset::verify::{Finding, Hole, Verdict, holes, verify};
-use tapemill_lake::{LakeError, TableFile};
-use tapemill_market::{ArchiveName, Data, DateRange, Market};
+use tapemill_dataset::verify::{Finding, Hole, Verdict, holes, html_report, json_report, verify};
+use tapemill_lake::LakeError;
 use tapemill_queue::{TaskId, TaskState};
 use tapemill_runtime::{Shutdown, cores, exit};
 
+use on_disk::OnDisk;
+use remake::Went;
+
 use super::run::CHUNK;
-use crate::args::{ListenArgs, RunArgs, SelectionArgs, VerifyArgs};
+use crate::args::VerifyArgs;
 use crate::context;
 use crate::failure::Failure;
 use crate::format;
@@ -34,11 +38,23 @@ pub async fn run(
     }
     if args.fix {
         let before = found;
-        fix(&args, &before, terminal, shutdown).await?;
+        if remake::fix(&args, &before, terminal, shutdown).await? == Went::Interrupted {
+            return Ok(exit::INTERRUPTED);
+        }
         found = judged(&args, &wanted).await?;
         tell_fixed(&before, &mut found);
     }
+    if args.remill
+        && remake::remill(&args, &mut found, terminal, shutdown).await? == Went::Interrupted
+    {
+        return Ok(exit::INTERRUPTED);
+    }
     tell(&found, as_json, terminal);
+    if let Some(folder) = &args.report {
+        let json = format!("{:#}\n", json_report(&found));
+        write_report(folder, "verify.json", &json)?;
+        write_report(folder, "verify.html", &html_report(&found))?;
+    }
     Ok(match count(&found, Verdict::Defect) {
         0 => exit::DONE,
         _ => exit::DEFECTS,
@@ -104,44 +120,6 @@ async fn lacking(args: &VerifyArgs, holes: Vec<Hole>) -> Result<Vec<Finding>, Fa
     Ok(holes.into_iter().zip(states).map(finding).collect())
 }
 
-/// Makes defective tables again, market by market.
-async fn fix(
-    args: &VerifyArgs,
-    found: &[Finding],
-    terminal: &Terminal,
-    shutdown: &Shutdown,
-) -> Result<(), Failure> {
-    let mut names: BTreeMap<Market, Vec<&ArchiveName>> = BTreeMap::new();
-    let defects = found
-        .iter()
-        .filter(|finding| finding.verdict == Verdict::Defect);
-    for name in defects.filter_map(|finding| finding.name.as_ref()) {
-        names.entry(name.market).or_default().push(name);
-    }
-    for (market, names) in names {
-        let kinds: BTreeSet<String> = names.iter().map(|name| name.data.to_string()).collect();
-        let symbols: BTreeSet<&str> = names.iter().map(|name| name.symbol.as_str()).collect();
-        let kinds: Vec<_> = kinds.into_iter().collect();
-        let symbols: Vec<_> = symbols.into_iter().collect();
-        let run = RunArgs {
-            selection: SelectionArgs::of(market, kinds.join(","), symbols.join(",")),
-            source: args.source.clone(),
-            asking: args.asking.clone(),
-            rest: args.rest.clone(),
-            output: args.output.clone(),
-            shape: args.shape.clone(),
-            queue: args.queue.clone(),
-            work: args.work.clone(),
-            listen: ListenArgs { listen: None },
-            force: true,
-            profile: false,
-        };
-        let these = names.iter().map(|name| name.task_id()).collect();
-        super::run::remake(run, these, terminal, shutdown).await?;
-    }
-    Ok(())
-}
-
 /// Says of what is sound now what it was before.
 fn tell_fixed(before: &[Finding], found: &mut [Finding]) {
     for finding in found {
@@ -186,55 +164,19 @@ fn tell(found: &[Finding], as_json: bool, terminal: &Terminal) {
     ));
 }
 
+/// Whole or not at all: the page of an earlier run stays until the new one is there.
+fn write_report(folder: &Path, name: &str, text: &str) -> Result<(), Failure> {
+    let (path, part) = (folder.join(name), folder.join(format!("{name}.part")));
+    let written = std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&part, text))
+        .and_then(|()| std::fs::rename(&part, &path));
+    written.map_err(|error| {
+        let _ = std::fs::remove_file(&part);
+        Failure::failed(anyhow::anyhow!("cannot write {}: {error}", path.display()))
+    })
+}
+
 fn count(found: &[Finding], verdict: Verdict) -> u64 {
     let of_it = found.iter().filter(|finding| finding.verdict == verdict);
     of_it.count() as u64
-}
-
-/// Which tables of an output are meant; what is not named is not asked.
-struct OnDisk {
-    market: Option<String>,
-    tables: Option<Vec<String>>,
-    symbols: Option<Vec<String>>,
-    range: DateRange,
-}
-
-impl OnDisk {
-    fn of(args: &VerifyArgs) -> Result<Self, Failure> {
-        let (start, end) = (args.start.as_deref(), args.end.as_deref());
-        let symbols = match args.symbols.as_deref().map(context::symbols).transpose()? {
-            None | Some(Symbols::All) => None,
-            Some(Symbols::These(symbols) | Symbols::Among(symbols)) => {
-                Some(symbols.iter().map(ToString::to_string).collect())
-            }
-        };
-        let kinds = args.data.as_deref().map(Data::parse_list).transpose()?;
-        Ok(Self {
-            market: args.market.map(|market| market.to_string()),
-            tables: kinds.map(|kinds| kinds.into_iter().flat_map(Data::tables).collect()),
-            symbols,
-            range: DateRange::parse(start, end, None, context::today())?,
-        })
-    }
-
-    fn holds(&self, file: &TableFile) -> bool {
-        let table = &file.table;
-        let among = |names: &Option<Vec<String>>, name: &str| {
-            names
-                .as_ref()
-                .is_none_or(|names| names.iter().any(|known| known == name))
-        };
-        let touched = table
-            .period()
-            .parse()
-            .map_or(true, |period| self.range.touches(period));
-        let of_market = self
-            .market
-            .as_ref()
-            .is_none_or(|market| market == table.market());
-        of_market
-            && touched
-            && among(&self.tables, table.dataset())
-            && among(&self.symbols, table.symbol())
-    }
 }

@@ -1,0 +1,160 @@
+//! Making tables again: in their place, or beside them to compare.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tapemill_dataset::verify::{Finding, Verdict};
+use tapemill_lake::{Lake, LakeError, LakePath, read_lineage};
+use tapemill_market::{ArchiveName, Market};
+use tapemill_runtime::{Shutdown, exit};
+
+use crate::args::{ListenArgs, OutputArgs, QueueArgs, RunArgs, SelectionArgs, VerifyArgs};
+use crate::commands::run;
+use crate::context;
+use crate::failure::Failure;
+use crate::output_place::OutputPlace;
+use crate::progress::Terminal;
+
+/// How far it went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Went {
+    Through,
+    /// Told to stop: nothing can be said of the rest.
+    Interrupted,
+}
+
+/// Makes defective and lacking tables again, market by market.
+pub(super) async fn fix(
+    args: &VerifyArgs,
+    found: &[Finding],
+    terminal: &Terminal,
+    shutdown: &Shutdown,
+) -> Result<Went, Failure> {
+    let mut markets: BTreeMap<Market, Vec<&ArchiveName>> = BTreeMap::new();
+    let defects = found
+        .iter()
+        .filter(|finding| finding.verdict == Verdict::Defect);
+    for name in defects.filter_map(|finding| finding.name.as_ref()) {
+        markets.entry(name.market).or_default().push(name);
+    }
+    for (market, names) in markets {
+        if again(args, market, &names, None, terminal, shutdown).await? == Went::Interrupted {
+            return Ok(Went::Interrupted);
+        }
+    }
+    Ok(Went::Through)
+}
+
+/// Mills the archives of sound tables once more, a symbol at a time, and holds the rows against those on disk.
+pub(super) async fn remill(
+    args: &VerifyArgs,
+    found: &mut [Finding],
+    terminal: &Terminal,
+    shutdown: &Shutdown,
+) -> Result<Went, Failure> {
+    let lake = context::lake(&args.output)?;
+    let mut series: BTreeMap<(Market, String), Vec<&mut Finding>> = BTreeMap::new();
+    for finding in found {
+        if finding.verdict == Verdict::Defect || finding.kind == "hole" {
+            continue;
+        }
+        if let Some(name) = &finding.name {
+            let key = (name.market, name.symbol.to_string());
+            series.entry(key).or_default().push(finding);
+        }
+    }
+    for ((market, _), findings) in series {
+        let folder = tempfile::Builder::new()
+            .prefix("tapemill-remill-")
+            .tempdir()
+            .map_err(Failure::failed)?;
+        let names: Vec<_> = findings
+            .iter()
+            .filter_map(|finding| finding.name.as_ref())
+            .collect();
+        let place = OutputPlace::Folder(folder.path().to_owned());
+        let went = again(args, market, &names, Some(place), terminal, shutdown).await?;
+        if went == Went::Interrupted {
+            return Ok(went);
+        }
+        let (lake, made) = (lake.clone(), Lake::local(folder.path()));
+        for finding in findings {
+            let path = LakePath::parse(&finding.file)?;
+            let (lake, made) = (lake.clone(), made.clone());
+            let compared = tokio::task::spawn_blocking(move || same(&lake, &made, &path));
+            match compared.await.map_err(Failure::failed)?? {
+                Some(true) => {}
+                Some(false) => {
+                    (finding.verdict, finding.kind) = (Verdict::Defect, "remill");
+                    finding.reason = "its archive, milled once more, has other rows".to_owned();
+                }
+                None => {
+                    let why = "its archive could not be milled once more";
+                    finding.reason = match finding.verdict {
+                        Verdict::Ok => why.to_owned(),
+                        _ => format!("{}; {why}", finding.reason),
+                    };
+                    if finding.verdict == Verdict::Ok {
+                        (finding.verdict, finding.kind) = (Verdict::Note, "no_archive");
+                    }
+                }
+            }
+        }
+    }
+    Ok(Went::Through)
+}
+
+/// Whether two tables of the same place have the same rows; `None` where the second is not there.
+fn same(lake: &Lake, made: &Lake, path: &LakePath) -> Result<Option<bool>, LakeError> {
+    let again = match read_lineage(made, path) {
+        Ok(lineage) => lineage.content,
+        Err(error) if error.is_absent() => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    Ok(Some(read_lineage(lake, path)?.content == again))
+}
+
+/// Runs the tasks of these tables, whatever is there, into the output or elsewhere.
+async fn again(
+    args: &VerifyArgs,
+    market: Market,
+    names: &[&ArchiveName],
+    elsewhere: Option<OutputPlace>,
+    terminal: &Terminal,
+    shutdown: &Shutdown,
+) -> Result<Went, Failure> {
+    let kinds: BTreeSet<String> = names.iter().map(|name| name.data.to_string()).collect();
+    let symbols: BTreeSet<&str> = names.iter().map(|name| name.symbol.as_str()).collect();
+    let kinds: Vec<_> = kinds.into_iter().collect();
+    let symbols: Vec<_> = symbols.into_iter().collect();
+    let mut rest = args.rest.clone();
+    let mut queue = args.queue.clone();
+    let mut output = args.output.clone();
+    if let Some(place) = elsewhere {
+        // Only archives prove something: the exchange's rows may have changed since.
+        rest.no_rest = true;
+        queue = QueueArgs {
+            queue: None,
+            ..queue
+        };
+        output = OutputArgs { output: place };
+    }
+    let run = RunArgs {
+        selection: SelectionArgs::of(market, kinds.join(","), symbols.join(",")),
+        source: args.source.clone(),
+        asking: args.asking.clone(),
+        rest,
+        output,
+        shape: args.shape.clone(),
+        queue,
+        work: args.work.clone(),
+        listen: ListenArgs { listen: None },
+        force: true,
+        profile: false,
+    };
+    let these = names.iter().map(|name| name.task_id()).collect();
+    let code = run::remake(run, these, terminal, shutdown).await?;
+    Ok(match code {
+        exit::INTERRUPTED => Went::Interrupted,
+        _ => Went::Through,
+    })
+}
