@@ -501,6 +501,9 @@ pub struct VerifyArgs {
     /// Write the verdicts to DIR/verify.json, and DIR/verify.html with a map of symbols and months
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
+    /// Ask the source for the checksum of each archive and hold it against what the tables say they were made of
+    #[arg(long)]
+    pub sidecars: bool,
     /// Mill each archive once more and hold the rows against those on disk; takes as long as a run, and the disk of a symbol
     #[arg(long)]
     pub remill: bool,

@@ -181,6 +181,7 @@ fn every_planted_defect_is_named_and_run_repairs_what_it_can() {
             "defect klines_1m/um/BTCUSDT/2024-03-01.parquet incomplete",
             "defect klines_1m/um/ETHUSDT/2024-01.parquet period",
             "defect klines_1m/um/ETHUSDT/2024-02.parquet symbol",
+            "defect klines_1m/um/ETHUSDT/2024-03-01.parquet gone",
             "defect mine/um/BTCUSDT/2024-01.parquet foreign",
         ]
     );
@@ -193,8 +194,8 @@ fn every_planted_defect_is_named_and_run_repairs_what_it_can() {
 
     // In words the same, and only what is wrong.
     let shown = lab.command(&["verify"]).run().expect(4);
-    assert_eq!(shown.stdout.lines().count(), 15, "{}", shown.stdout);
-    assert!(shown.stderr.contains("14 defects"), "{}", shown.stderr);
+    assert_eq!(shown.stdout.lines().count(), 16, "{}", shown.stdout);
+    assert!(shown.stderr.contains("15 defects"), "{}", shown.stderr);
 
     // As a page and as a document.
     let report = lab.folder().join("report");
@@ -207,11 +208,11 @@ fn every_planted_defect_is_named_and_run_repairs_what_it_can() {
     lab.command(&words).run().expect(4);
     let json = fs::read_to_string(report.join("verify.json")).expect("it was written");
     let json: Value = serde_json::from_str(&json).expect("it is JSON");
-    assert_eq!(json["counts"]["defect"], 14);
+    assert_eq!(json["counts"]["defect"], 15);
     let page = fs::read_to_string(report.join("verify.html")).expect("it was written");
     assert_eq!(
         page.matches("<td class=defect>").count(),
-        14,
+        15,
         "each is listed"
     );
     assert!(page.contains("<th scope=row>ETHUSDT"));
@@ -225,7 +226,7 @@ fn every_planted_defect_is_named_and_run_repairs_what_it_can() {
             .filter(|finding| finding["kind"] == kind)
             .count()
     };
-    assert_eq!((of("fixed"), of("period"), of("foreign")), (11, 2, 1));
+    assert_eq!((of("fixed"), of("period"), of("foreign")), (12, 2, 1));
     let content = fixed
         .iter()
         .find(|finding| finding["file"] == "aggtrades_1m/um/BTCUSDT/2024-01.parquet");
@@ -302,14 +303,14 @@ fn holes_are_told_with_what_the_queue_knows_of_them() {
     }
     let holes = |code| {
         let mut told = told(&verify(&lab, &[], code));
-        told.retain(|line| line.ends_with(" hole"));
+        told.retain(|line| line.ends_with(" hole") || line.ends_with(" gone"));
         told
     };
 
     assert_eq!(
         holes(4),
         [
-            "defect aggtrades_1m/um/BTCUSDT/2024-02.parquet hole",
+            "defect aggtrades_1m/um/BTCUSDT/2024-02.parquet gone",
             "note aggtrades_1m/um/BTCUSDT/2024-03.parquet hole",
         ]
     );
@@ -322,6 +323,20 @@ fn holes_are_told_with_what_the_queue_knows_of_them() {
         "{}",
         fixed.stdout
     );
+    assert_eq!(hashes(&lab.output()), sound);
+    // The last one too, which leaves no hole.
+    let last = ["aggtrades_1m", "factors_1h"]
+        .map(|dataset| format!("{dataset}/um/BTCUSDT/2024-05.parquet"));
+    for path in &last {
+        fs::remove_file(file(&lab, path)).expect("it was there");
+    }
+    assert_eq!(
+        holes(4)[1],
+        "defect aggtrades_1m/um/BTCUSDT/2024-05.parquet gone"
+    );
+    lab.from_source(&["verify", "-q", "--fix", "--no-rest"])
+        .run()
+        .expect(0);
     assert_eq!(hashes(&lab.output()), sound);
     // Without a queue nothing tells why.
     fs::remove_file(lab.output().join("queue.db")).expect("it was there");
@@ -385,6 +400,31 @@ fn milling_once_more_proves_what_digests_cannot() {
         "write(row('taker_buy_quote_volume', 3, 1.0))",
     );
     lab.mirror.remove(&trades);
+    // A footer that names other bytes: the archive's checksum tells, and so does milling once more.
+    let forged = "sources = json.loads(footer[b'tapemill.sources'])\nsources[0]['sha256'] = '0' * 64\nfooter[b'tapemill.sources'] = json.dumps(sources).encode()\nwrite(table)";
+    for dataset in ["klines_1m", "klines_1h_from_1m"] {
+        rewrite(
+            &file(&lab, &format!("{dataset}/um/ETHUSDT/2024-01-01.parquet")),
+            forged,
+        );
+    }
+    let klines = [
+        "verify",
+        "--json",
+        "--sidecars",
+        "--symbols",
+        "ETHUSDT",
+        "--data",
+        "klines:1m",
+    ];
+    let compared = lab.from_source(&klines).run().expect(4);
+    assert_eq!(
+        told(&compared.json_lines()),
+        [
+            "defect klines_1h_from_1m/um/ETHUSDT/2024-01-01.parquet sidecar",
+            "defect klines_1m/um/ETHUSDT/2024-01-01.parquet sidecar",
+        ]
+    );
 
     let remilled = lab
         .from_source(&["verify", "--json", "--remill", "--no-rest"])
@@ -399,6 +439,8 @@ fn milling_once_more_proves_what_digests_cannot() {
             "note aggtrades_1m/um/ETHUSDT/2024-01-01.parquet no_archive",
             "defect factors_1h/um/BTCUSDT/2024-01-01.parquet remill",
             "note factors_1h/um/ETHUSDT/2024-01-01.parquet no_archive",
+            "defect klines_1h_from_1m/um/ETHUSDT/2024-01-01.parquet lineage",
+            "defect klines_1m/um/ETHUSDT/2024-01-01.parquet lineage",
         ]
     );
 }

@@ -1,21 +1,22 @@
 //! `verify`: proves what is on disk.
 
+mod lacking;
 mod on_disk;
 mod remake;
+mod sidecars;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
-use tapemill_dataset::verify::{Finding, Hole, Verdict, holes, html_report, json_report, verify};
-use tapemill_lake::LakeError;
-use tapemill_queue::{TaskId, TaskState};
+use tapemill_dataset::verify::{Finding, Verdict, holes, html_report, json_report, verify};
+use tapemill_lake::{LakeError, LakePath};
 use tapemill_runtime::{Shutdown, cores, exit};
 
 use on_disk::OnDisk;
 use remake::Went;
 
-use super::run::CHUNK;
 use crate::args::VerifyArgs;
 use crate::context;
 use crate::failure::Failure;
@@ -44,6 +45,9 @@ pub async fn run(
         found = judged(&args, &wanted).await?;
         tell_fixed(&before, &mut found);
     }
+    if args.sidecars {
+        sidecars::compare(&args, &mut found).await?;
+    }
     if args.remill
         && remake::remill(&args, &mut found, terminal, shutdown).await? == Went::Interrupted
     {
@@ -64,60 +68,19 @@ pub async fn run(
 /// The verdicts on all tables of the selection, and on those that it lacks.
 async fn judged(args: &VerifyArgs, wanted: &Arc<OnDisk>) -> Result<Vec<Finding>, Failure> {
     let lake = context::lake(&args.output)?;
-    let wanted = wanted.clone();
+    let selected = wanted.clone();
     let judging = tokio::task::spawn_blocking(move || {
         let all = lake.tables()?;
-        let files: Vec<_> = all.iter().filter(|file| wanted.holds(file)).collect();
+        let files: Vec<_> = all.iter().filter(|file| selected.holds(file)).collect();
         let found = verify(&lake, &files, &all, cores())?;
-        Ok::<_, LakeError>((found, holes(&files)))
+        let holes = holes(&files);
+        let there: BTreeSet<LakePath> = all.into_iter().map(|file| file.path).collect();
+        Ok::<_, LakeError>((found, holes, there))
     });
-    let (mut found, holes) = judging.await.map_err(Failure::failed)??;
-    found.extend(lacking(args, holes).await?);
+    let (mut found, holes, there) = judging.await.map_err(Failure::failed)??;
+    found.extend(lacking::lacking(args, wanted, holes, &there).await?);
     found.sort_by(|a, b| a.file.cmp(&b.file));
     Ok(found)
-}
-
-/// What the queue knows of periods without a table: the archive has none, or none was asked for; otherwise a hole is a
-/// defect.
-async fn lacking(args: &VerifyArgs, holes: Vec<Hole>) -> Result<Vec<Finding>, Failure> {
-    let queue = match holes.is_empty() {
-        true => None,
-        false => context::existing_queue(&args.queue, &args.output)
-            .await
-            .ok(),
-    };
-    let ids = holes.iter().map(|hole| TaskId::new(hole.name.task_id()));
-    let ids: Vec<TaskId> = ids.collect();
-    let mut states = vec![None; ids.len()];
-    if let Some(queue) = &queue {
-        states.clear();
-        for ids in ids.chunks(CHUNK) {
-            states.extend(queue.states(ids).await?);
-        }
-    }
-    let finding = |(hole, state): (Hole, Option<TaskState>)| {
-        let (verdict, reason) = match (state, queue.is_some()) {
-            (Some(TaskState::Missing), _) => (Verdict::Note, "the archive has none of this period"),
-            (None, true) => (Verdict::Note, "this period was never asked for"),
-            (Some(TaskState::Dead), _) => (Verdict::Defect, "its task is dead: see tapemill tasks"),
-            (Some(TaskState::Done), _) => (Verdict::Defect, "it was published and is gone"),
-            (Some(TaskState::Pending | TaskState::Leased), _) => {
-                (Verdict::Note, "its task is not finished")
-            }
-            (None, false) => (
-                Verdict::Defect,
-                "there are tables before and after, and no queue tells why not here",
-            ),
-        };
-        Finding {
-            file: hole.file,
-            verdict,
-            kind: "hole",
-            reason: reason.to_owned(),
-            name: Some(hole.name),
-        }
-    };
-    Ok(holes.into_iter().zip(states).map(finding).collect())
 }
 
 /// Says of what is sound now what it was before.

@@ -11,6 +11,7 @@ use tapemill_archive::{
     named_wait, shown,
 };
 use tapemill_market::{ArchiveName, Market};
+use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -77,10 +78,10 @@ impl RestOptions {
 
 /// The exchange's REST interface. Connections are reused.
 pub struct Rest {
-    client: Client,
+    /// Made for the first request: certificates take time and memory, and most processes ask for nothing.
+    client: OnceCell<Client>,
+    options: RestOptions,
     base: Option<Url>,
-    most_weight: Option<u32>,
-    retry: RetryPolicy,
     weights: Arc<dyn Weights>,
     counters: Arc<HttpCounters>,
 }
@@ -116,29 +117,34 @@ fn weight_a_minute(market: Market) -> u32 {
 }
 
 impl Rest {
-    /// Prepares the client; nothing is sent yet.
+    /// Nothing is sent yet.
     ///
     /// # Errors
     ///
-    /// [`ArchiveError::Address`] for an unusable base, [`ArchiveError::Client`] for certificates or proxies of the
-    /// environment that cannot be used.
+    /// [`ArchiveError::Address`] for an unusable base.
     pub fn new(options: RestOptions, weights: Arc<dyn Weights>) -> Result<Self, ArchiveError> {
         let base = options.base.as_deref().map(parse_base).transpose()?;
-        let https = base.as_ref().is_none_or(|base| base.scheme() == "https");
-        let client = client(&ClientSettings {
-            connect_timeout: options.timeout,
-            read_timeout: options.timeout,
-            user_agent: &options.user_agent,
-            https,
-        })?;
         Ok(Self {
-            client,
+            client: OnceCell::new(),
             base,
-            most_weight: options.most_weight,
-            retry: options.retry,
+            options,
             weights,
             counters: Arc::default(),
         })
+    }
+
+    async fn client(&self) -> Result<&Client, ExchangeError> {
+        let base = self.base.as_ref();
+        let make = || async {
+            client(&ClientSettings {
+                connect_timeout: self.options.timeout,
+                read_timeout: self.options.timeout,
+                user_agent: &self.options.user_agent,
+                https: base.is_none_or(|base| base.scheme() == "https"),
+            })
+        };
+        let made = self.client.get_or_try_init(make).await;
+        made.map_err(ExchangeError::Http)
     }
 
     /// What was asked and answered so far.
@@ -194,7 +200,7 @@ impl Rest {
         url.query_pairs_mut().extend_pairs(&question.pairs);
         let place = shown(&url);
         let host = url.host_str().unwrap_or_default().to_owned();
-        let mut retry = Retry::new(self.retry.clone());
+        let mut retry = Retry::new(self.options.retry.clone());
         loop {
             self.wait_for_weight(&host, market, question.weight, cancel)
                 .await?;
@@ -237,7 +243,7 @@ impl Rest {
         cancel: &CancellationToken,
     ) -> Result<(), ExchangeError> {
         let served = weight_a_minute(market) * SHARE / 100;
-        let most = self.most_weight.unwrap_or(served);
+        let most = self.options.most_weight.unwrap_or(served);
         while let Some(wait) = self.weights.take(host, weight, most).await? {
             if wait > LONGEST_WAIT {
                 return Err(ExchangeError::Held {
@@ -253,8 +259,9 @@ impl Rest {
     async fn ask(&self, url: Url, host: &str) -> Result<Answer, ExchangeError> {
         let place = shown(&url);
         let network = |error| ExchangeError::Http(ArchiveError::network(&place, error));
+        let client = self.client().await?;
         self.counters.request();
-        let sent = self.client.get(url).send().await;
+        let sent = client.get(url).send().await;
         let response = sent.map_err(|error| {
             self.counters.response(None);
             network(error)

@@ -1,7 +1,7 @@
 //! Which tables of an output are meant.
 
 use tapemill_coordinator::Symbols;
-use tapemill_lake::TableFile;
+use tapemill_lake::{TableFile, TablePath};
 use tapemill_market::{Data, DateRange};
 
 use crate::args::VerifyArgs;
@@ -35,7 +35,10 @@ impl OnDisk {
     }
 
     pub fn holds(&self, file: &TableFile) -> bool {
-        let table = &file.table;
+        self.holds_table(&file.table)
+    }
+
+    pub fn holds_table(&self, table: &TablePath) -> bool {
         let among = |names: &Option<Vec<String>>, name: &str| {
             names
                 .as_ref()

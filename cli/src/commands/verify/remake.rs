@@ -82,8 +82,14 @@ pub(super) async fn remill(
             let (lake, made) = (lake.clone(), made.clone());
             let compared = tokio::task::spawn_blocking(move || same(&lake, &made, &path));
             match compared.await.map_err(Failure::failed)?? {
-                Some(true) => {}
-                Some(false) => {
+                Some(Same::Everything) => {}
+                Some(Same::Rows) => {
+                    (finding.verdict, finding.kind) = (Verdict::Defect, "lineage");
+                    finding.reason =
+                        "it has the archive's rows, and names other bytes than the archive has"
+                            .to_owned();
+                }
+                Some(Same::Nothing) => {
                     (finding.verdict, finding.kind) = (Verdict::Defect, "remill");
                     finding.reason = "its archive, milled once more, has other rows".to_owned();
                 }
@@ -103,14 +109,29 @@ pub(super) async fn remill(
     Ok(Went::Through)
 }
 
-/// Whether two tables of the same place have the same rows; `None` where the second is not there.
-fn same(lake: &Lake, made: &Lake, path: &LakePath) -> Result<Option<bool>, LakeError> {
+/// What two tables of the same place have in common.
+enum Same {
+    Nothing,
+    Rows,
+    /// And what they were made of.
+    Everything,
+}
+
+/// Compares two tables of the same place; `None` where the second is not there.
+fn same(lake: &Lake, made: &Lake, path: &LakePath) -> Result<Option<Same>, LakeError> {
     let again = match read_lineage(made, path) {
-        Ok(lineage) => lineage.content,
+        Ok(lineage) => lineage,
         Err(error) if error.is_absent() => return Ok(None),
         Err(error) => return Err(error),
     };
-    Ok(Some(read_lineage(lake, path)?.content == again))
+    let before = read_lineage(lake, path)?;
+    Ok(Some(if before.content != again.content {
+        Same::Nothing
+    } else if before.sources != again.sources {
+        Same::Rows
+    } else {
+        Same::Everything
+    }))
 }
 
 /// Runs the tasks of these tables, whatever is there, into the output or elsewhere.

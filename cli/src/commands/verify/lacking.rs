@@ -1,0 +1,106 @@
+//! Tables that are not there: what the queue knows of them.
+
+use std::collections::BTreeSet;
+
+use tapemill_dataset::verify::{Finding, Hole, Verdict};
+use tapemill_lake::{LakePath, TablePath};
+use tapemill_market::ArchiveName;
+use tapemill_queue::{Queue, TaskFilter, TaskId, TaskState};
+
+use super::on_disk::OnDisk;
+use crate::args::VerifyArgs;
+use crate::commands::run::CHUNK;
+use crate::context;
+use crate::failure::Failure;
+
+/// Judges the holes between tables, and names what was published and is gone; `there` are all tables of the output.
+pub(super) async fn lacking(
+    args: &VerifyArgs,
+    wanted: &OnDisk,
+    holes: Vec<Hole>,
+    there: &BTreeSet<LakePath>,
+) -> Result<Vec<Finding>, Failure> {
+    let queue = context::existing_queue(&args.queue, &args.output)
+        .await
+        .ok();
+    let Some(queue) = queue else {
+        let unexplained = "there are tables before and after, and no queue tells why not here";
+        let defect = |hole| told(hole, Verdict::Defect, "hole", unexplained);
+        return Ok(holes.into_iter().map(defect).collect());
+    };
+    let mut found = gone(&*queue, args, wanted, there).await?;
+    let ids = holes.iter().map(|hole| TaskId::new(hole.name.task_id()));
+    let ids: Vec<TaskId> = ids.collect();
+    let mut states = Vec::new();
+    for ids in ids.chunks(CHUNK) {
+        states.extend(queue.states(ids).await?);
+    }
+    for (hole, state) in holes.into_iter().zip(states) {
+        let (verdict, reason) = match state {
+            // It is among those that are gone.
+            Some(TaskState::Done) => continue,
+            Some(TaskState::Missing) => (Verdict::Note, "the archive has none of this period"),
+            Some(TaskState::Dead) => (Verdict::Defect, "its task is dead: see tapemill tasks"),
+            Some(TaskState::Pending | TaskState::Leased) => {
+                (Verdict::Note, "its task is not finished")
+            }
+            None => (Verdict::Note, "this period was never asked for"),
+        };
+        found.push(told(hole, verdict, "hole", reason));
+    }
+    Ok(found)
+}
+
+/// Finished tasks of the selection whose main table is nowhere, nor that of the month around it.
+async fn gone(
+    queue: &dyn Queue,
+    args: &VerifyArgs,
+    wanted: &OnDisk,
+    there: &BTreeSet<LakePath>,
+) -> Result<Vec<Finding>, Failure> {
+    let filter = TaskFilter {
+        state: Some(TaskState::Done),
+        ..TaskFilter::default()
+    };
+    let (mut found, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = queue.list(&filter, cursor, CHUNK).await?;
+        for task in page.tasks {
+            // A task of another release is none of ours.
+            let Ok(name) = ArchiveName::from_task_id(task.id.as_str()) else {
+                continue;
+            };
+            let place = |name: &ArchiveName| {
+                let table = name.data.tables().swap_remove(0);
+                let (market, symbol) = (name.market.as_str(), name.symbol.as_str());
+                TablePath::new(&table, market, symbol, &name.period.to_string())
+            };
+            let table = place(&name)?;
+            let month = place(&ArchiveName {
+                period: name.period.month(),
+                ..name.clone()
+            })?;
+            let path = table.path(args.shape.layout)?;
+            let is_there = there.contains(&path) || there.contains(&month.path(args.shape.layout)?);
+            if !is_there && wanted.holds_table(&table) {
+                let file = path.as_str().to_owned();
+                let reason = "it was published and is gone";
+                found.push(told(Hole { file, name }, Verdict::Defect, "gone", reason));
+            }
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+fn told(hole: Hole, verdict: Verdict, kind: &'static str, reason: &str) -> Finding {
+    Finding {
+        file: hole.file,
+        verdict,
+        kind,
+        reason: reason.to_owned(),
+        name: Some(hole.name),
+    }
+}
