@@ -444,3 +444,24 @@ fn milling_once_more_proves_what_digests_cannot() {
         ]
     );
 }
+
+#[test]
+fn folders_named_the_other_way_are_no_defect_and_a_queue_that_cannot_be_read_is_told() {
+    let lab = Lab::new(BINARY);
+    lab.mirror.tape("BTCUSDT", "2024-01-01", 500);
+    let words = ["run", "-q", "--layout", "hive"];
+    lab.everything(&words).run().expect(0);
+
+    assert_eq!(told(&verify(&lab, &[], 0)), [""; 0]);
+
+    let elsewhere = lab.folder().join("other.db");
+    fs::write(&elsewhere, "no queue, but words enough to be taken for one")
+        .expect("it can be written");
+    let queue = format!("sqlite:{}", elsewhere.display());
+    let refused = lab.command(&["verify", "--queue", &queue]).run().expect(1);
+    assert!(
+        refused.only_error_line().contains("other.db"),
+        "{}",
+        refused.stderr
+    );
+}

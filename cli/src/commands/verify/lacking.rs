@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tapemill_dataset::verify::{Finding, Hole, Verdict};
-use tapemill_lake::{LakePath, TablePath};
+use tapemill_lake::{LakePath, Layout, TablePath};
 use tapemill_market::ArchiveName;
 use tapemill_queue::{Queue, TaskFilter, TaskId, TaskState};
 
@@ -20,15 +20,22 @@ pub(super) async fn lacking(
     holes: Vec<Hole>,
     there: &BTreeSet<LakePath>,
 ) -> Result<Vec<Finding>, Failure> {
-    let queue = context::existing_queue(&args.queue, &args.output)
-        .await
-        .ok();
+    let own = args.output.output.own_queue();
+    let has_queue = args.queue.queue.is_some() || own.is_some_and(|path| path.exists());
+    let queue = match has_queue {
+        true => Some(context::existing_queue(&args.queue, &args.output).await?),
+        false => None,
+    };
     let Some(queue) = queue else {
         let unexplained = "there are tables before and after, and no queue tells why not here";
         let defect = |hole| told(hole, Verdict::Defect, "hole", unexplained);
         return Ok(holes.into_iter().map(defect).collect());
     };
-    let mut found = gone(&*queue, args, wanted, there).await?;
+    // The queue knows how the output's folders are named.
+    let settings = queue.settings().await?.unwrap_or_default();
+    let layout = settings.get("layout").and_then(|name| name.parse().ok());
+    let layout = layout.unwrap_or(args.shape.layout);
+    let mut found = gone(&*queue, layout, wanted, there).await?;
     let ids = holes.iter().map(|hole| TaskId::new(hole.name.task_id()));
     let ids: Vec<TaskId> = ids.collect();
     let mut states = Vec::new();
@@ -54,7 +61,7 @@ pub(super) async fn lacking(
 /// Finished tasks of the selection whose main table is nowhere, nor that of the month around it.
 async fn gone(
     queue: &dyn Queue,
-    args: &VerifyArgs,
+    layout: Layout,
     wanted: &OnDisk,
     there: &BTreeSet<LakePath>,
 ) -> Result<Vec<Finding>, Failure> {
@@ -80,8 +87,8 @@ async fn gone(
                 period: name.period.month(),
                 ..name.clone()
             })?;
-            let path = table.path(args.shape.layout)?;
-            let is_there = there.contains(&path) || there.contains(&month.path(args.shape.layout)?);
+            let path = table.path(layout)?;
+            let is_there = there.contains(&path) || there.contains(&month.path(layout)?);
             if !is_there && wanted.holds_table(&table) {
                 let file = path.as_str().to_owned();
                 let reason = "it was published and is gone";
