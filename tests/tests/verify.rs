@@ -454,6 +454,18 @@ fn folders_named_the_other_way_are_no_defect_and_a_queue_that_cannot_be_read_is_
 
     assert_eq!(told(&verify(&lab, &[], 0)), [""; 0]);
 
+    // They are milled again, and mended, as they are named.
+    let again = ["verify", "--json", "--remill", "--no-rest"];
+    let again = lab.from_source(&again).run().expect(0);
+    assert_eq!(told(&again.json_lines()), [""; 0]);
+    let sound = hashes(&lab.output());
+    fs::write(lab.output().join(sound.keys().next().expect("a table")), "")
+        .expect("it can be written");
+    lab.from_source(&["verify", "-q", "--fix", "--no-rest"])
+        .run()
+        .expect(0);
+    assert_eq!(hashes(&lab.output()), sound);
+
     let elsewhere = lab.folder().join("other.db");
     fs::write(&elsewhere, "no queue, but words enough to be taken for one")
         .expect("it can be written");

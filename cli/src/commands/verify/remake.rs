@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tapemill_dataset::verify::{Finding, Verdict};
-use tapemill_lake::{Lake, LakeError, LakePath, read_lineage};
+use tapemill_lake::{Lake, LakeError, LakePath, Layout, TablePath, read_lineage};
 use tapemill_market::{ArchiveName, Market};
 use tapemill_runtime::{Shutdown, exit};
 
-use crate::args::{ListenArgs, OutputArgs, QueueArgs, RunArgs, SelectionArgs, VerifyArgs};
+use crate::args::{
+    ListenArgs, OutputArgs, QueueArgs, RunArgs, SelectionArgs, ShapeArgs, VerifyArgs,
+};
 use crate::commands::run;
 use crate::context;
 use crate::failure::Failure;
@@ -29,15 +31,28 @@ pub(super) async fn fix(
     terminal: &Terminal,
     shutdown: &Shutdown,
 ) -> Result<Went, Failure> {
-    let mut markets: BTreeMap<Market, Vec<&ArchiveName>> = BTreeMap::new();
+    let mut markets: BTreeMap<(Market, bool), Vec<&ArchiveName>> = BTreeMap::new();
     let defects = found
         .iter()
         .filter(|finding| finding.verdict == Verdict::Defect);
-    for name in defects.filter_map(|finding| finding.name.as_ref()) {
-        markets.entry(name.market).or_default().push(name);
+    for finding in defects {
+        if let Some(name) = &finding.name {
+            let key = (name.market, is_hive(finding));
+            markets.entry(key).or_default().push(name);
+        }
     }
-    for (market, names) in markets {
-        if again(args, market, &names, None, terminal, shutdown).await? == Went::Interrupted {
+    for ((market, hive), names) in markets {
+        if again(
+            args,
+            (market, layout(hive)),
+            &names,
+            None,
+            terminal,
+            shutdown,
+        )
+        .await?
+            == Went::Interrupted
+        {
             return Ok(Went::Interrupted);
         }
     }
@@ -52,17 +67,17 @@ pub(super) async fn remill(
     shutdown: &Shutdown,
 ) -> Result<Went, Failure> {
     let lake = context::lake(&args.output)?;
-    let mut series: BTreeMap<(Market, String), Vec<&mut Finding>> = BTreeMap::new();
+    let mut series: BTreeMap<(Market, bool, String), Vec<&mut Finding>> = BTreeMap::new();
     for finding in found {
         if finding.verdict == Verdict::Defect || finding.kind == "hole" {
             continue;
         }
         if let Some(name) = &finding.name {
-            let key = (name.market, name.symbol.to_string());
+            let key = (name.market, is_hive(finding), name.symbol.to_string());
             series.entry(key).or_default().push(finding);
         }
     }
-    for ((market, _), findings) in series {
+    for ((market, hive, _), findings) in series {
         let folder = tempfile::Builder::new()
             .prefix("tapemill-remill-")
             .tempdir()
@@ -72,7 +87,15 @@ pub(super) async fn remill(
             .filter_map(|finding| finding.name.as_ref())
             .collect();
         let place = OutputPlace::Folder(folder.path().to_owned());
-        let went = again(args, market, &names, Some(place), terminal, shutdown).await?;
+        let went = again(
+            args,
+            (market, layout(hive)),
+            &names,
+            Some(place),
+            terminal,
+            shutdown,
+        )
+        .await?;
         if went == Went::Interrupted {
             return Ok(went);
         }
@@ -109,6 +132,18 @@ pub(super) async fn remill(
     Ok(Went::Through)
 }
 
+/// How the folders of a file are named: a table is made again where it is.
+fn is_hive(finding: &Finding) -> bool {
+    TablePath::parse(&finding.file).is_some_and(|(_, layout)| layout == Layout::Hive)
+}
+
+fn layout(hive: bool) -> Layout {
+    match hive {
+        true => Layout::Hive,
+        false => Layout::Plain,
+    }
+}
+
 /// What two tables of the same place have in common.
 enum Same {
     Nothing,
@@ -137,7 +172,7 @@ fn same(lake: &Lake, made: &Lake, path: &LakePath) -> Result<Option<Same>, LakeE
 /// Runs the tasks of these tables, whatever is there, into the output or elsewhere.
 async fn again(
     args: &VerifyArgs,
-    market: Market,
+    (market, layout): (Market, Layout),
     names: &[&ArchiveName],
     elsewhere: Option<OutputPlace>,
     terminal: &Terminal,
@@ -159,13 +194,17 @@ async fn again(
         };
         output = OutputArgs { output: place };
     }
+    let shape = ShapeArgs {
+        layout,
+        ..args.shape.clone()
+    };
     let run = RunArgs {
         selection: SelectionArgs::of(market, kinds.join(","), symbols.join(",")),
         source: args.source.clone(),
         asking: args.asking.clone(),
         rest,
         output,
-        shape: args.shape.clone(),
+        shape,
         queue,
         work: args.work.clone(),
         listen: ListenArgs { listen: None },
