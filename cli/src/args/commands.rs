@@ -1,0 +1,348 @@
+//! What each command takes.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use tapemill_market::Market;
+use tapemill_runtime::values;
+
+use super::work::bytes_per_second;
+use super::{
+    AskingArgs, ListenArgs, OutputArgs, QueueArgs, ReplanArgs, RestArgs, SelectionArgs, ShapeArgs,
+    SourceArgs, WorkArgs,
+};
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub asking: AskingArgs,
+    #[command(flatten)]
+    pub rest: RestArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+    #[command(flatten)]
+    pub queue: QueueArgs,
+    #[command(flatten)]
+    pub work: WorkArgs,
+    #[command(flatten)]
+    pub listen: ListenArgs,
+    /// Mill again what is finished
+    #[arg(long, env = "TAPEMILL_FORCE", help_heading = "Work")]
+    pub force: bool,
+    /// In the end, tell where the time went and what bounded it
+    #[arg(long, env = "TAPEMILL_PROFILE", help_heading = "Watching")]
+    pub profile: bool,
+}
+
+/// `update`.
+#[derive(Debug, Args)]
+pub struct UpdateArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Ask the exchange for all of --start to --end, and read no archive
+    #[arg(
+        long,
+        requires = "start",
+        conflicts_with = "no_rest",
+        env = "TAPEMILL_REST_ONLY",
+        help_heading = "Source"
+    )]
+    pub rest_only: bool,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub asking: AskingArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+    #[command(flatten)]
+    pub queue: QueueArgs,
+    /// Print files, bytes and holes, and enqueue nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Enqueue again what is finished
+    #[arg(long, env = "TAPEMILL_FORCE")]
+    pub force: bool,
+}
+
+/// `coordinator`.
+#[derive(Debug, Args)]
+pub struct CoordinatorArgs {
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub asking: AskingArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+    #[command(flatten)]
+    pub queue: QueueArgs,
+    #[command(flatten)]
+    pub replan: ReplanArgs,
+    #[command(flatten)]
+    pub listen: ListenArgs,
+}
+
+/// `worker`.
+#[derive(Debug, Args)]
+pub struct WorkerArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub rest: RestArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+    #[command(flatten)]
+    pub queue: QueueArgs,
+    #[command(flatten)]
+    pub work: WorkArgs,
+    #[command(flatten)]
+    pub listen: ListenArgs,
+    /// End when nothing is pending or leased
+    #[arg(long, env = "TAPEMILL_EXIT_WHEN_DRAINED")]
+    pub exit_when_drained: bool,
+}
+
+/// `fetch`.
+#[derive(Debug, Args)]
+pub struct FetchArgs {
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub asking: AskingArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Downloads at once [default: the cores it may use, at least 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "TAPEMILL_WORKERS")]
+    pub workers: Option<u16>,
+    /// Failed attempts after which an archive is given up
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000), env = "TAPEMILL_ATTEMPTS")]
+    pub attempts: u32,
+    /// Bytes a second that all downloads of this process bring together, such as 50MB [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = bytes_per_second, env = "TAPEMILL_MAX_BYTES_PER_SECOND")]
+    pub max_bytes_per_second: Option<NonZeroU64>,
+}
+
+/// `symbols`.
+#[derive(Debug, Args)]
+pub struct SymbolsArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Markets to scan
+    #[arg(long, value_name = "LIST", default_value = "spot,um,cm")]
+    pub markets: String,
+    /// Only these datasets, such as klines,fundingRate [default: all there are]
+    #[arg(long, value_name = "LIST")]
+    pub data: Option<String>,
+    /// Requests at once
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=300))]
+    pub parallel: u16,
+    /// Only the first 5 symbols of each market and dataset
+    #[arg(short, long)]
+    pub test: bool,
+    /// Ask for everything again, also for what cannot have changed
+    #[arg(long)]
+    pub refresh: bool,
+    /// Print the symbols that had archives of this day, YYYY-MM-DD, as the last scan found them; asks nothing
+    #[arg(long, value_name = "DATE", conflicts_with_all = ["test", "refresh"])]
+    pub on: Option<jiff::civil::Date>,
+}
+
+/// `verify`: everything, unless a part is selected.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Only of this market
+    #[arg(long)]
+    pub market: Option<Market>,
+    /// Only tables of these kinds of data
+    #[arg(long, value_name = "LIST")]
+    pub data: Option<String>,
+    /// Only these symbols: a list, @FILE, or all
+    #[arg(long, value_name = "LIST")]
+    pub symbols: Option<String>,
+    /// From this month or day on
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
+    pub start: Option<String>,
+    /// To this month or day, inclusive
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
+    pub end: Option<String>,
+    /// Write the verdicts to DIR/verify.json, and DIR/verify.html with a map of symbols and months
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// Ask the source for the checksum of each archive and hold it against what the tables say they were made of
+    #[arg(long)]
+    pub sidecars: bool,
+    /// Mill each archive once more and hold the rows against those on disk; takes as long as a run, and the disk of a symbol
+    #[arg(long)]
+    pub remill: bool,
+    /// Make defective and lacking tables again from what they are made of
+    #[arg(long)]
+    pub fix: bool,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub asking: AskingArgs,
+    #[command(flatten)]
+    pub rest: RestArgs,
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+    #[command(flatten)]
+    pub queue: QueueArgs,
+    #[command(flatten)]
+    pub work: WorkArgs,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub queue: QueueArgs,
+}
+
+/// `tasks`.
+#[derive(Debug, Subcommand)]
+pub enum TasksCommand {
+    /// List tasks
+    List(TasksArgs),
+    /// Show tasks with their history
+    Show(TasksArgs),
+    /// Give tasks fresh budgets: dead ones become pending
+    Retry(TasksArgs),
+    /// Give up pending and leased tasks
+    Cancel(TasksArgs),
+}
+
+/// Which tasks.
+#[derive(Debug, Args)]
+pub struct TasksArgs {
+    /// Task ids, such as um/aggTrades/BTCUSDT/2024-01
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Only tasks in this state: pending, leased, done, missing, dead
+    #[arg(long, value_name = "STATE")]
+    pub state: Option<tapemill_queue::TaskState>,
+    /// Only tasks of this dataset, such as aggTrades or klines:1m
+    #[arg(long, value_name = "DATASET")]
+    pub dataset: Option<String>,
+    /// Only tasks whose id begins like this
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Option<String>,
+    /// At most this many
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub queue: QueueArgs,
+}
+
+/// `queue`.
+#[derive(Debug, Subcommand)]
+pub enum QueueCommand {
+    /// Refuse claims until resumed; what is running goes on
+    Pause(QueueOnlyArgs),
+    /// Allow claims again
+    Resume(QueueOnlyArgs),
+    /// Show the queue and its counts
+    List(QueueOnlyArgs),
+    /// Delete all tasks and settings of the queue
+    Delete(QueueDeleteArgs),
+    /// Forget done and missing tasks
+    Prune(QueuePruneArgs),
+}
+
+/// The queue alone.
+#[derive(Debug, Args)]
+pub struct QueueOnlyArgs {
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub queue: QueueArgs,
+}
+
+/// `queue delete`.
+#[derive(Debug, Args)]
+pub struct QueueDeleteArgs {
+    #[command(flatten)]
+    pub queue: QueueOnlyArgs,
+    /// Really delete it
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// `queue prune`.
+#[derive(Debug, Args)]
+pub struct QueuePruneArgs {
+    #[command(flatten)]
+    pub queue: QueueOnlyArgs,
+    /// Only tasks that were finished at least this long ago
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = values::duration)]
+    pub older_than: Duration,
+}
+
+/// `cleanup`.
+#[derive(Debug, Args)]
+pub struct CleanupArgs {
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Print what would be removed, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// The demo's own folder
+    #[arg(long, value_name = "PATH", default_value = "./tapemill-demo")]
+    pub folder: PathBuf,
+}
+
+/// `config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Every setting, its value and where it came from
+    Show(Box<ConfigShowArgs>),
+}
+
+/// `config show` takes every setting there is.
+#[derive(Debug, Args)]
+pub struct ConfigShowArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+    #[command(flatten)]
+    pub replan: ReplanArgs,
+    /// End when nothing is pending or leased (worker)
+    #[arg(long, env = "TAPEMILL_EXIT_WHEN_DRAINED", help_heading = "Work")]
+    pub exit_when_drained: bool,
+}
