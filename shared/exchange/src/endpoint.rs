@@ -1,6 +1,20 @@
 //! What the exchange answers: paths, parameters, rows an answer, and what a question weighs.
 
+use std::time::Duration;
+
 use tapemill_market::{ArchiveName, Bars, Data, Market};
+
+/// An answer of rows holds at most 1,500 of some 200 bytes.
+const OF_ROWS: Bounds = Bounds {
+    bytes: 8 << 20,
+    time: Duration::from_secs(60),
+};
+
+/// What spot says of its symbols is some 20 MB.
+const OF_A_MARKET: Bounds = Bounds {
+    bytes: 64 << 20,
+    time: Duration::from_secs(300),
+};
 
 /// Where the rows of one archive name are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +49,47 @@ pub struct Question {
     pub weight: u32,
     /// The rows it asks for at most.
     pub limit: u32,
+    /// What its answer may come to.
+    pub(crate) bounds: Bounds,
+}
+
+/// What an answer may come to, as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    pub bytes: usize,
+    pub time: Duration,
+}
+
+impl Question {
+    /// What a market says of its symbols.
+    pub(crate) fn info(market: Market) -> Self {
+        let (path, weight) = match market {
+            Market::Um => ("/fapi/v1/exchangeInfo", 1),
+            Market::Cm => ("/dapi/v1/exchangeInfo", 1),
+            Market::Spot => ("/api/v3/exchangeInfo", 20),
+        };
+        Self::of_a_market(path, weight)
+    }
+
+    /// What the symbols of a market traded within the last 24 hours.
+    pub(crate) fn ticker(market: Market) -> Self {
+        let (path, weight) = match market {
+            Market::Um => ("/fapi/v1/ticker/24hr", 40),
+            Market::Cm => ("/dapi/v1/ticker/24hr", 40),
+            Market::Spot => ("/api/v3/ticker/24hr", 80),
+        };
+        Self::of_a_market(path, weight)
+    }
+
+    fn of_a_market(path: &'static str, weight: u32) -> Self {
+        Self {
+            path,
+            pairs: Vec::new(),
+            weight,
+            limit: u32::MAX,
+            bounds: OF_A_MARKET,
+        }
+    }
 }
 
 impl Endpoint {
@@ -103,6 +158,7 @@ impl Endpoint {
             pairs,
             weight,
             limit,
+            bounds: OF_ROWS,
         }
     }
 

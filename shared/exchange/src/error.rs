@@ -67,6 +67,17 @@ impl ExchangeError {
         }
     }
 
+    /// In one line, for what can be done without by leaving out a flag.
+    pub fn line_without(&self, flag: &str) -> String {
+        match self {
+            Self::Region { url } => format!(
+                "{url} answered 451: the exchange does not serve this region; name another address with --rest URL, \
+                 or leave out {flag}"
+            ),
+            error => error.to_string(),
+        }
+    }
+
     /// Whether the same question may be answered later.
     pub fn is_transient(&self) -> bool {
         !matches!(

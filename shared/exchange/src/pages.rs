@@ -17,7 +17,7 @@ const FUNDING_HOURS: i64 = 8;
 /// An answer that is not what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct BadAnswer(String);
+pub struct BadAnswer(pub(crate) String);
 
 /// Asks for all rows of one archive name from one time to before another.
 #[derive(Debug)]

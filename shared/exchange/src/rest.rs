@@ -15,16 +15,12 @@ use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::endpoint::Question;
+use crate::endpoint::{Bounds, Question};
 use crate::error::ExchangeError;
-use crate::pages::Pages;
+use crate::info::ExchangeInfo;
+use crate::pages::{BadAnswer, Pages};
+use crate::ticker::{Volumes, volumes};
 use crate::weights::Weights;
-
-/// An answer holds at most 1,500 rows of some 200 bytes.
-const LARGEST_ANSWER: usize = 8 << 20;
-
-/// The longest an answer may take as a whole.
-const LONGEST_ANSWER: Duration = Duration::from_secs(60);
 
 /// A wait for the host that is sat out; a longer one is the caller's.
 const LONGEST_WAIT: Duration = Duration::from_secs(150);
@@ -173,8 +169,10 @@ impl Rest {
         let (mut hasher, mut bytes, mut csv) = (Hasher::new(), 0, String::new());
         while let Some(question) = pages.question() {
             csv.clear();
-            self.page(name.market, &question, &mut pages, cancel, &mut csv)
-                .await?;
+            self.answered(name.market, &question, cancel, |answer| {
+                pages.take(&answer.body, question.limit, answer.server_ms, &mut csv)
+            })
+            .await?;
             hasher.update(csv.as_bytes());
             bytes += csv.len() as u64;
             each(&csv);
@@ -187,17 +185,52 @@ impl Rest {
         })
     }
 
-    /// One page, asked for until it is there.
-    async fn page(
+    /// Asks what a market says of its symbols.
+    ///
+    /// # Errors
+    ///
+    /// As [`Rest::rows`].
+    pub async fn info(&self, market: Market) -> Result<ExchangeInfo, ExchangeError> {
+        let (question, cancel) = (Question::info(market), CancellationToken::new());
+        let take = |answer: &Answer| ExchangeInfo::parse(&answer.body);
+        let info = self.answered(market, &question, &cancel, take).await?;
+        let used = self.most_weight(market);
+        if let Some(served) = info.weight_a_minute
+            && served < used
+        {
+            tracing::warn!(
+                %market,
+                served,
+                used,
+                "the exchange serves an address less than what requests may weigh here: set --rest-weight"
+            );
+        }
+        Ok(info)
+    }
+
+    /// Asks what each symbol of a market traded within the last 24 hours, in its quote.
+    ///
+    /// # Errors
+    ///
+    /// As [`Rest::rows`].
+    pub async fn volumes(&self, market: Market) -> Result<Volumes, ExchangeError> {
+        let (question, cancel) = (Question::ticker(market), CancellationToken::new());
+        let take = |answer: &Answer| volumes(market, &answer.body);
+        self.answered(market, &question, &cancel, take).await
+    }
+
+    /// What came of an answer, asked for until there is one that can be taken.
+    async fn answered<T>(
         &self,
         market: Market,
         question: &Question,
-        pages: &mut Pages,
         cancel: &CancellationToken,
-        csv: &mut String,
-    ) -> Result<(), ExchangeError> {
+        mut take: impl FnMut(&Answer) -> Result<T, BadAnswer>,
+    ) -> Result<T, ExchangeError> {
         let mut url = self.url(market, question.path)?;
-        url.query_pairs_mut().extend_pairs(&question.pairs);
+        if !question.pairs.is_empty() {
+            url.query_pairs_mut().extend_pairs(&question.pairs);
+        }
         let place = shown(&url);
         let host = url.host_str().unwrap_or_default().to_owned();
         let mut retry = Retry::new(self.options.retry.clone());
@@ -205,15 +238,13 @@ impl Rest {
             self.wait_for_weight(&host, market, question.weight, cancel)
                 .await?;
             let asked = async {
-                let answer = self.ask(url.clone(), &host).await?;
-                pages
-                    .take(&answer.body, question.limit, answer.server_ms, csv)
-                    .map_err(|bad| {
-                        ExchangeError::Http(ArchiveError::Reply {
-                            url: place.clone(),
-                            why: bad.to_string(),
-                        })
+                let answer = self.ask(url.clone(), &host, question.bounds).await?;
+                take(&answer).map_err(|bad| {
+                    ExchangeError::Http(ArchiveError::Reply {
+                        url: place.clone(),
+                        why: bad.to_string(),
                     })
+                })
             };
             let asked = tokio::select! {
                 biased;
@@ -221,7 +252,7 @@ impl Rest {
                 asked = asked => asked,
             };
             let error = match asked {
-                Ok(()) => return Ok(()),
+                Ok(taken) => return Ok(taken),
                 // The wait that was told is waited for where the next weight is taken.
                 Err(ExchangeError::Http(ArchiveError::RateLimited { .. })) => continue,
                 Err(ExchangeError::Http(error)) if error.is_transient() => error,
@@ -235,6 +266,12 @@ impl Rest {
         }
     }
 
+    /// What requests of a market may weigh a minute.
+    fn most_weight(&self, market: Market) -> u32 {
+        let served = weight_a_minute(market) * SHARE / 100;
+        self.options.most_weight.unwrap_or(served)
+    }
+
     async fn wait_for_weight(
         &self,
         host: &str,
@@ -242,8 +279,7 @@ impl Rest {
         weight: u32,
         cancel: &CancellationToken,
     ) -> Result<(), ExchangeError> {
-        let served = weight_a_minute(market) * SHARE / 100;
-        let most = self.options.most_weight.unwrap_or(served);
+        let most = self.most_weight(market);
         while let Some(wait) = self.weights.take(host, weight, most).await? {
             if wait > LONGEST_WAIT {
                 return Err(ExchangeError::Held {
@@ -256,7 +292,7 @@ impl Rest {
         Ok(())
     }
 
-    async fn ask(&self, url: Url, host: &str) -> Result<Answer, ExchangeError> {
+    async fn ask(&self, url: Url, host: &str, bounds: Bounds) -> Result<Answer, ExchangeError> {
         let place = shown(&url);
         let network = |error| ExchangeError::Http(ArchiveError::network(&place, error));
         let client = self.client().await?;
@@ -296,11 +332,11 @@ impl Rest {
                 wait,
             }));
         }
-        let body = timeout(LONGEST_ANSWER, self.body(response, &place)).await;
+        let body = timeout(bounds.time, self.body(response, &place, bounds.bytes)).await;
         let body = body.unwrap_or_else(|_| {
             Err(ExchangeError::Http(ArchiveError::Reply {
                 url: place.clone(),
-                why: "it took more than a minute".to_owned(),
+                why: format!("it took more than {} s", bounds.time.as_secs()),
             }))
         });
         if status == StatusCode::OK {
@@ -312,16 +348,21 @@ impl Rest {
         Err(refusal(place, status.as_u16(), &body.unwrap_or_default()))
     }
 
-    async fn body(&self, mut response: Response, place: &str) -> Result<Vec<u8>, ExchangeError> {
+    async fn body(
+        &self,
+        mut response: Response,
+        place: &str,
+        most_bytes: usize,
+    ) -> Result<Vec<u8>, ExchangeError> {
         let mut body = Vec::new();
         let network = |error| ExchangeError::Http(ArchiveError::network(place, error));
         while let Some(chunk) = response.chunk().await.map_err(network)? {
             self.counters.received(chunk.len());
             body.extend_from_slice(&chunk);
-            if body.len() > LARGEST_ANSWER {
+            if body.len() > most_bytes {
                 return Err(ExchangeError::Http(ArchiveError::TooLarge {
                     what: place.to_owned(),
-                    limit: LARGEST_ANSWER as u64,
+                    limit: most_bytes as u64,
                     unit: "bytes",
                 }));
             }

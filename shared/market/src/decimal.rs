@@ -79,6 +79,22 @@ impl Decimal {
         })
     }
 
+    /// So many times as much; `None` where that is 2⁹⁶ of its last decimal or more.
+    pub fn times(self, count: u64) -> Option<Self> {
+        let mantissa = self.mantissa.checked_mul(u128::from(count))?;
+        (mantissa < LARGEST).then_some(Self { mantissa, ..self })
+    }
+
+    /// Whether it is as much or more, whatever the scales.
+    pub fn is_at_least(self, other: Self) -> bool {
+        let scale = self.scale.max(other.scale);
+        match (self.mantissa_at(scale), other.mantissa_at(scale)) {
+            (Some(own), Some(other)) => own >= other,
+            // Only one of them has fewer decimals; where it does not fit it is beyond the other.
+            (own, _) => own.is_none(),
+        }
+    }
+
     /// Whether all decimals behind `scale` are zero.
     #[inline]
     pub(crate) fn fits(self, scale: u8) -> bool {
@@ -159,6 +175,30 @@ mod tests {
             Some("0.000000000001")
         );
         assert_eq!(parse(".5").as_deref(), Some("0.5"));
+    }
+
+    #[test]
+    fn decimals_of_any_scale_are_compared_exactly() {
+        let at_least = |a: &str, b: &str| {
+            let [a, b] = [a, b].map(|text| Decimal::parse(text.as_bytes()).unwrap());
+            a.is_at_least(b)
+        };
+        assert!(at_least("1000000", "1000000.000000000000"));
+        assert!(at_least("1000000.000000000000", "1000000"));
+        assert!(!at_least("999999.999999999999", "1000000"));
+        assert!(at_least("1000000.000000000001", "1000000"));
+        // Scaled up, it would not fit 128 bits.
+        let largest = (LARGEST - 1).to_string();
+        assert!(at_least(&largest, "79228162514264337.593543950335"));
+        assert!(!at_least("79228162514264337.593543950335", &largest));
+    }
+
+    #[test]
+    fn so_many_times_as_much_keeps_every_decimal() {
+        let times = |text: &str, count| Decimal::parse(text.as_bytes())?.times(count);
+        assert_eq!(times("12.5", 100).unwrap().to_string(), "1250");
+        assert_eq!(times("79228162514264337593543950335", 2), None);
+        assert_eq!(times("79228162514264337593543950335", u64::MAX), None);
     }
 
     #[test]

@@ -6,6 +6,10 @@
 //! | `GET /{f,d}api/v1/klines` and its kin, `GET /api/v3/klines` | candles, the last one unfinished |
 //! | `GET /{f,d}api/v1/fundingRate` | a funding every eight hours |
 //! | `GET /{f,d}api/v1/aggTrades`, `GET /api/v3/aggTrades` | a trade every so many milliseconds |
+//! | `GET /{f,d}api/v1/exchangeInfo`, `GET /api/v3/exchangeInfo` | the symbols of the market, told apart by their names |
+//! | `GET /{f,d}api/v1/ticker/24hr`, `GET /api/v3/ticker/24hr` | what they traded within a day, as told to |
+
+mod market;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -38,6 +42,8 @@ pub struct ExchangeOptions {
     pub trade_every_ms: i64,
     /// What an address may weigh a minute, where it is not what the exchange allows.
     pub most_weight: Option<u32>,
+    /// What symbols traded within a day, where it is not a million: of cm contracts, else quote.
+    pub volumes: BTreeMap<String, u64>,
 }
 
 impl ExchangeOptions {
@@ -50,7 +56,36 @@ impl ExchangeOptions {
                 .collect(),
             trade_every_ms: 1_000,
             most_weight: None,
+            volumes: BTreeMap::new(),
         }
+    }
+
+    /// The same, with what symbols traded within a day.
+    pub fn traded(mut self, volumes: &[(&str, u64)]) -> Self {
+        let volumes = volumes.iter();
+        self.volumes = volumes
+            .map(|(symbol, volume)| ((*symbol).to_owned(), *volume))
+            .collect();
+        self
+    }
+
+    /// What an address may weigh a minute.
+    fn most_weight(&self, path: &str) -> u32 {
+        self.most_weight.unwrap_or(match path.starts_with("/api/") {
+            true => 6000,
+            false => 2400,
+        })
+    }
+
+    /// The symbols of a path's market, and when each was listed.
+    fn of_market(&self, path: &str) -> impl Iterator<Item = (&str, i64)> {
+        let (is_spot, is_cm) = (path.starts_with("/api/"), path.starts_with("/dapi/"));
+        let symbols = self.symbols.iter();
+        symbols
+            .map(|(symbol, listed)| (symbol.as_str(), *listed))
+            .filter(move |(symbol, _)| {
+                symbol.contains("USD_") == is_cm && !(is_spot && symbol.contains('_'))
+            })
     }
 }
 
@@ -161,13 +196,7 @@ async fn answer(
         .collect();
     let path = uri.path().to_owned();
     let weight = weight_of(&path, &pairs);
-    let most = state
-        .options
-        .most_weight
-        .unwrap_or(match path.starts_with("/api/") {
-            true => 6000,
-            false => 2400,
-        });
+    let most = state.options.most_weight(&path);
     let (refusal, used) = {
         let mut book = state.book();
         let minute = now.div_euclid(MINUTE_MS);
@@ -191,7 +220,11 @@ async fn answer(
             json!({"code": -1003, "msg": "Too many requests."}),
             wait,
         ),
-        None => rows(&state.options, &path, &pairs, now),
+        None => match path.rsplit('/').next() {
+            Some("exchangeInfo") => Reply(200, market::info(&state.options, &path, now), None),
+            Some("24hr") => Reply(200, market::ticker(&state.options, &path, now), None),
+            _ => rows(&state.options, &path, &pairs, now),
+        },
     };
     state.book().asked.push(Asked {
         at_ms: now,
@@ -219,6 +252,9 @@ fn weight_of(path: &str, pairs: &BTreeMap<&str, &str>) -> u32 {
         .and_then(|limit| limit.parse().ok())
         .unwrap_or(500);
     match (path.starts_with("/api/"), path.rsplit('/').next()) {
+        (true, Some("exchangeInfo")) => 20,
+        (true, Some("24hr")) => 80,
+        (false, Some("24hr")) => 40,
         (true, Some("klines")) => 2,
         (true, Some("aggTrades")) => 4,
         (false, Some("aggTrades")) => 20,
