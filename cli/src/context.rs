@@ -8,12 +8,12 @@ use tapemill_archive::{Bandwidth, Brake, DirSource, HttpOptions, HttpSource, Ret
 use tapemill_coordinator::{
     Asking, CATEGORIES, Catalogue, PRIORITY_SYMBOLS, Planned, RestUse, Selection, Symbols,
 };
-use tapemill_exchange::{Rest, RestOptions};
+use tapemill_exchange::{Rest, RestOptions, Weights};
 use tapemill_lake::{Lake, Output};
 use tapemill_market::{Data, DateRange, Symbol, Thresholds};
 use tapemill_queue::{Budgets, Queue, WorkerId, redis, sqlite};
 use tapemill_runtime::{Stages, cores};
-use tapemill_worker::{QueueWeights, Workshop};
+use tapemill_worker::{OwnWeights, QueueWeights, Workshop};
 use tokio::sync::Semaphore;
 
 use crate::args::{
@@ -26,7 +26,10 @@ use crate::output_place::OutputPlace;
 const LARGEST_SYMBOLS_FILE: u64 = 16 << 20;
 
 /// The selection; `--symbols` is required, unless only the priority symbols are wanted.
-pub fn selection(args: &SelectionArgs) -> Result<Selection, Failure> {
+pub fn selection(args: &SelectionArgs, rest: &RestArgs) -> Result<Selection, Failure> {
+    if args.min_volume.is_some() {
+        needs_rest("--min-volume", rest)?;
+    }
     let today = today();
     let range = DateRange::parse(
         args.start.as_deref(),
@@ -75,6 +78,7 @@ pub fn selection(args: &SelectionArgs) -> Result<Selection, Failure> {
         market: args.market,
         data,
         symbols,
+        min_volume: args.min_volume,
         range,
         priority,
         today,
@@ -329,13 +333,32 @@ pub fn workshop(
 
 /// The exchange, its weights counted in the queue; none with `--no-rest`.
 pub fn rest(args: &RestArgs, queue: Arc<dyn Queue>) -> Result<Option<Arc<Rest>>, Failure> {
+    rest_under(args, Arc::new(QueueWeights(queue)))
+}
+
+/// As [`rest`], for what works without a queue.
+pub fn rest_alone(args: &RestArgs) -> Result<Option<Arc<Rest>>, Failure> {
+    rest_under(args, Arc::new(OwnWeights::default()))
+}
+
+fn rest_under(args: &RestArgs, weights: Arc<dyn Weights>) -> Result<Option<Arc<Rest>>, Failure> {
     if args.no_rest {
         return Ok(None);
     }
     let mut options = RestOptions::new(args.rest.clone());
     options.most_weight = args.rest_weight;
-    let rest = Rest::new(options, Arc::new(QueueWeights(queue)))?;
+    let rest = Rest::new(options, weights)?;
     Ok(Some(Arc::new(rest)))
+}
+
+/// Refuses a flag that asks the exchange beside one that forbids it.
+pub fn needs_rest(flag: &str, rest: &RestArgs) -> Result<(), Failure> {
+    match rest.no_rest {
+        true => Err(Failure::usage(format!(
+            "{flag} asks the exchange, and --no-rest forbids it: leave out one of them"
+        ))),
+        false => Ok(()),
+    }
 }
 
 /// Tasks at once: the cores, and at least two, so that the network is never idle while one task computes.

@@ -57,7 +57,7 @@ async fn main() -> Outcomes<()> {
     let selection = selection(symbols)?;
 
     let begun = Instant::now();
-    let found = survey(&source, &selection, Asking::Listing).await?;
+    let found = survey(&source, None, &selection, Asking::Listing).await?;
     let surveyed = begun.elapsed();
     let survey_memory = peak_memory();
     let mut told = json!({
@@ -105,6 +105,7 @@ fn selection(symbols: usize) -> Outcomes<Selection> {
         data: Data::parse_list(KINDS)?,
         priority: symbols.iter().take(35).cloned().collect(),
         symbols: Symbols::These(symbols),
+        min_volume: None,
         range: DateRange::default(),
         today: jiff::civil::date(2040, 1, 1),
         rest: RestUse::default(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tapemill_archive::{ArchiveError, Brake, Source};
+use tapemill_exchange::Rest;
 use tapemill_lake::{LakeError, Output};
 use tapemill_queue::{Queue, QueueError, Stats, reap_all};
 use tapemill_runtime::{Health, Outage, Outages, Ticker, one_line};
@@ -50,6 +51,8 @@ pub struct Coordinator {
     pub select: Box<Select>,
     /// Where archives come from.
     pub source: Arc<dyn Source>,
+    /// Who tells what symbols traded, where the selection goes by that.
+    pub exchange: Option<Arc<Rest>>,
     /// Of this process.
     pub brake: Arc<Brake>,
     /// How the archive is asked.
@@ -119,7 +122,8 @@ impl Coordinator {
     async fn plan(&self) -> Result<Plan, PlanError> {
         let selection = (self.select)()?;
         let planning = async {
-            let found = survey(&self.source, &selection, self.asking).await?;
+            let exchange = self.exchange.as_deref();
+            let found = survey(&self.source, exchange, &selection, self.asking).await?;
             let enqueuer = Enqueuer {
                 queue: self.queue.clone(),
                 source: self.source.clone(),
@@ -245,6 +249,7 @@ fn heals(error: &PlanError) -> bool {
     match error {
         PlanError::Name(_) | PlanError::Selection { .. } | PlanError::NoSuchSymbol { .. } => false,
         PlanError::Queue(error) => error.retryable(),
+        PlanError::Volumes(error) => error.is_transient(),
         PlanError::Archive(error) => !matches!(
             error,
             ArchiveError::Address { .. } | ArchiveError::Key { .. } | ArchiveError::Client { .. }

@@ -1,6 +1,7 @@
 //! Why a plan cannot be made.
 
 use tapemill_archive::ArchiveError;
+use tapemill_exchange::ExchangeError;
 use tapemill_lake::LakeError;
 use tapemill_market::NameError;
 use tapemill_queue::QueueError;
@@ -37,6 +38,9 @@ pub enum PlanError {
         /// What there is instead.
         detail: String,
     },
+    /// The exchange does not tell what symbols traded.
+    #[error("--min-volume cannot be judged: {}", .0.line_without("--min-volume"))]
+    Volumes(ExchangeError),
     /// The archive failed.
     #[error("{}", .0.one_line())]
     Archive(#[from] ArchiveError),

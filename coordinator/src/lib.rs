@@ -23,6 +23,7 @@ mod status;
 mod survey;
 mod thread;
 mod view;
+mod volume;
 
 pub use api::api;
 pub use brake::in_step;
@@ -37,3 +38,4 @@ pub use selection::{RestUse, Selection, Symbols};
 pub use status::{bytes_done_and_left, status_value, task_value, time_left, worker_value};
 pub use survey::{Asking, Survey, survey};
 pub use view::{NoAnswer, QueueView, Snapshot};
+pub use volume::VolumeFilter;

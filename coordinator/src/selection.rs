@@ -1,6 +1,6 @@
 //! What a person asked for.
 
-use tapemill_market::{Data, DateRange, Market, NameError, Symbol};
+use tapemill_market::{Data, DateRange, Decimal, Market, NameError, Symbol};
 
 /// Which archives are wanted.
 #[derive(Debug, Clone)]
@@ -11,6 +11,8 @@ pub struct Selection {
     pub data: Vec<Data>,
     /// The symbols.
     pub symbols: Symbols,
+    /// Of these only what traded as much within the last 24 hours, in its quote.
+    pub min_volume: Option<Decimal>,
     /// The days.
     pub range: DateRange,
     /// Symbols whose tasks go before all others.

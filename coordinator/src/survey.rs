@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use tapemill_archive::{Object, Query, Source};
-use tapemill_exchange::RestSpec;
+use tapemill_exchange::{Rest, RestSpec};
 use tapemill_market::{
     ArchiveName, Chosen, Data, Listed, Now, Period, Symbol, Unarchived, archive_folder,
     archive_stem, choose, days_to_list, symbols_folder, unarchived,
@@ -14,6 +14,7 @@ use tapemill_market::{
 use crate::error::PlanError;
 use crate::probe;
 use crate::selection::{RestUse, Selection, Symbols};
+use crate::volume::VolumeFilter;
 
 /// Listings under way at once.
 const LISTINGS_AT_ONCE: usize = 16;
@@ -42,21 +43,30 @@ pub struct Survey {
     pub rest: Vec<(ArchiveName, RestSpec)>,
 }
 
-/// Asks for everything selected.
+/// Asks for everything selected; the exchange only for what symbols traded, where the selection goes by that.
 ///
 /// # Errors
 ///
-/// [`PlanError::NoSuchSymbol`] and [`PlanError::Nothing`] for a selection that is not there; else what the archive met.
+/// [`PlanError::NoSuchSymbol`] and [`PlanError::Nothing`] for a selection that is not there; else what the archive or the
+/// exchange met.
 pub async fn survey(
     source: &Arc<dyn Source>,
+    exchange: Option<&Rest>,
     selection: &Selection,
     asking: Asking,
 ) -> Result<Survey, PlanError> {
+    let filter = match selection.min_volume {
+        Some(least) => Some(VolumeFilter::ask(exchange, selection.market, least).await?),
+        None => None,
+    };
     let mut wanted = Vec::new();
     for &data in &selection.data {
         for symbol in symbols_of(source, selection, data, asking).await? {
             wanted.push((data, symbol));
         }
+    }
+    if let Some(filter) = filter {
+        leave_out(&filter, source, &mut wanted)?;
     }
     let now_us = jiff::Timestamp::now().as_microsecond();
     let found: Vec<Found> = stream::iter(wanted)
@@ -97,6 +107,27 @@ pub async fn survey(
         .await?;
     check_symbols(source, selection, asking, &found).await?;
     Ok(in_order(selection, found))
+}
+
+/// Leaves out what traded too little, and says so.
+fn leave_out(
+    filter: &VolumeFilter,
+    source: &Arc<dyn Source>,
+    wanted: &mut Vec<(Data, Symbol)>,
+) -> Result<(), PlanError> {
+    let symbols: BTreeSet<Symbol> = wanted.iter().map(|(_, symbol)| symbol.clone()).collect();
+    let Some(line) = filter.left_out(&symbols) else {
+        return Ok(());
+    };
+    wanted.retain(|(_, symbol)| filter.passes(symbol));
+    if wanted.is_empty() {
+        return Err(PlanError::Nothing {
+            place: source.place(),
+            detail: line,
+        });
+    }
+    tracing::info!("{line}");
+    Ok(())
 }
 
 /// What was found of one symbol and kind.

@@ -32,5 +32,5 @@ pub use claimer::{Stopped, Worker, WorkerError};
 pub use corrupt::Corrupt;
 pub use metrics::WorkerMetrics;
 pub use progress::{Board, Finished, TaskProgress};
-pub use rest::QueueWeights;
+pub use rest::{OwnWeights, QueueWeights};
 pub use selection::Scope;

@@ -1,13 +1,14 @@
 //! One attempt at rows that the exchange is asked for: they come as lines of the archive's CSV, and are milled like them.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tapemill_exchange::{ExchangeError, Fetched, RestSpec, Weights, WeightsError};
 use tapemill_lake::Source as Origin;
 use tapemill_market::ArchiveName;
-use tapemill_queue::Queue;
+use tapemill_queue::{Clock, HostWeight, Queue, SystemClock};
 use tapemill_runtime::Stage;
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +42,42 @@ impl Weights for QueueWeights {
     ) -> Result<(), WeightsError> {
         let corrected = self.0.correct_weight(host, used, hold).await;
         corrected.map_err(|error| WeightsError(error.to_string()))
+    }
+}
+
+/// The weights of hosts, counted in this process alone: for what works without a queue.
+#[derive(Debug, Default)]
+pub struct OwnWeights(Mutex<BTreeMap<String, HostWeight>>);
+
+impl OwnWeights {
+    fn hosts(&self) -> MutexGuard<'_, BTreeMap<String, HostWeight>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Weights for OwnWeights {
+    async fn take(
+        &self,
+        host: &str,
+        weight: u32,
+        most: u32,
+    ) -> Result<Option<Duration>, WeightsError> {
+        let (mut hosts, now) = (self.hosts(), SystemClock.now_ms());
+        let host = hosts.entry(host.to_owned()).or_default();
+        Ok(host.take(now, weight, most))
+    }
+
+    async fn correct(
+        &self,
+        host: &str,
+        used: Option<u32>,
+        hold: Option<Duration>,
+    ) -> Result<(), WeightsError> {
+        let (mut hosts, now) = (self.hosts(), SystemClock.now_ms());
+        let host = hosts.entry(host.to_owned()).or_default();
+        host.correct(now, used, hold);
+        Ok(())
     }
 }
 

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use tapemill_market::Market;
+use tapemill_market::{Decimal, Market};
 use tapemill_runtime::values;
 
+use super::output::decimal;
 use super::work::bytes_per_second;
 use super::{
     AskingArgs, ListenArgs, OutputArgs, QueueArgs, ReplanArgs, RestArgs, SelectionArgs, ShapeArgs,
@@ -69,6 +70,8 @@ pub struct PlanArgs {
     #[command(flatten)]
     pub asking: AskingArgs,
     #[command(flatten)]
+    pub rest: RestArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
     #[command(flatten)]
     pub shape: ShapeArgs,
@@ -91,6 +94,8 @@ pub struct CoordinatorArgs {
     pub source: SourceArgs,
     #[command(flatten)]
     pub asking: AskingArgs,
+    #[command(flatten)]
+    pub rest: RestArgs,
     #[command(flatten)]
     pub output: OutputArgs,
     #[command(flatten)]
@@ -134,6 +139,8 @@ pub struct FetchArgs {
     pub source: SourceArgs,
     #[command(flatten)]
     pub asking: AskingArgs,
+    #[command(flatten)]
+    pub rest: RestArgs,
     #[command(flatten)]
     pub output: OutputArgs,
     /// Downloads at once [default: the cores it may use, at least 2]
@@ -188,6 +195,10 @@ pub struct VerifyArgs {
     /// Only these symbols: a list, @FILE, or all
     #[arg(long, value_name = "LIST")]
     pub symbols: Option<String>,
+    /// Only symbols that traded at least as much within the last 24 hours, in their quote (cm: in USD), as the
+    /// exchange's ticker says now; without --market all three markets are asked
+    #[arg(long, value_name = "QUOTE", value_parser = decimal)]
+    pub min_volume: Option<Decimal>,
     /// From this month or day on
     #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
     pub start: Option<String>,

@@ -42,7 +42,7 @@ pub struct ShapeArgs {
     pub retail_quote: Decimal,
 }
 
-fn decimal(text: &str) -> Result<Decimal, String> {
+pub(super) fn decimal(text: &str) -> Result<Decimal, String> {
     Decimal::parse(text.as_bytes())
         .ok_or_else(|| "write a decimal of at most 12 places, such as 50000".to_owned())
 }

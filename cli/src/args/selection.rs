@@ -1,7 +1,9 @@
 //! Which archives are meant.
 
 use clap::Args;
-use tapemill_market::Market;
+use tapemill_market::{Decimal, Market};
+
+use super::output::decimal;
 
 /// Which archives.
 #[derive(Debug, Clone, Args)]
@@ -34,6 +36,10 @@ pub struct SelectionArgs {
     /// The settings file's own categories, each name with its symbols.
     #[arg(skip)]
     pub own_categories: Vec<(String, String)>,
+    /// Only symbols that traded at least as much within the last 24 hours, in their quote (cm: in USD), as the
+    /// exchange's ticker says when it is planned; what is delisted has no ticker and is left out
+    #[arg(long, value_name = "QUOTE", value_parser = decimal, env = "TAPEMILL_MIN_VOLUME")]
+    pub min_volume: Option<Decimal>,
     /// First month or day: YYYY-MM, YYYY-MM-DD, or -7d for seven days ago
     #[arg(
         long,
@@ -66,6 +72,7 @@ impl SelectionArgs {
             priority_only: false,
             categories: None,
             own_categories: Vec::new(),
+            min_volume: None,
             start: None,
             end: None,
             months: None,

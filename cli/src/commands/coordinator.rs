@@ -21,7 +21,7 @@ pub async fn run(
     terminal: &Terminal,
     shutdown: &Shutdown,
 ) -> Result<u8, Failure> {
-    context::selection(&args.selection)?;
+    context::selection(&args.selection, &args.rest)?;
     let brake = Arc::new(Brake::new());
     let source = context::source(&args.source, &brake)?;
     let output = context::output(&args.output, &args.shape)?;
@@ -45,16 +45,18 @@ pub async fn run(
         Some(queue) => {
             let queue = serving.measured(queue);
             view.open(queue.clone());
-            let selected = args.selection.clone();
+            let (selected, rest) = (args.selection.clone(), args.rest.clone());
+            let exchange = context::rest(&args.rest, queue.clone())?;
             let coordinator = Coordinator {
                 queue,
                 view,
                 select: Box::new(move || {
-                    context::selection(&selected).map_err(|failure| PlanError::Selection {
+                    context::selection(&selected, &rest).map_err(|failure| PlanError::Selection {
                         why: failure.line(),
                     })
                 }),
                 source,
+                exchange,
                 brake,
                 asking: context::asking(&args.asking),
                 output,

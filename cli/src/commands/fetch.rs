@@ -38,11 +38,15 @@ pub async fn run(
     terminal: &Terminal,
     shutdown: &Shutdown,
 ) -> Result<u8, Failure> {
-    let selection = context::selection(&args.selection)?;
+    let selection = context::selection(&args.selection, &args.rest)?;
     let brake = Arc::new(Brake::new());
     let source = context::capped_source(&args.source, &brake, args.max_bytes_per_second)?;
     let lake = context::lake(&args.output)?;
-    let found = survey(&source, &selection, context::asking(&args.asking)).await?;
+    let (exchange, asking) = (
+        context::rest_alone(&args.rest)?,
+        context::asking(&args.asking),
+    );
+    let found = survey(&source, exchange.as_deref(), &selection, asking).await?;
     let output = Output {
         lake,
         layout: Layout::default(),

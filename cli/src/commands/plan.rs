@@ -14,19 +14,22 @@ use crate::format;
 
 /// Lists the archive and enqueues one task per file; or only prints what there is.
 pub async fn run(args: PlanArgs, as_json: bool) -> Result<u8, Failure> {
-    let selection = context::selection(&args.selection)?;
+    let selection = context::selection(&args.selection, &args.rest)?;
     let brake = Arc::new(Brake::new());
     let source = context::source(&args.source, &brake)?;
     let output = context::output(&args.output, &args.shape)?;
-    let surveying = survey(&source, &selection, context::asking(&args.asking));
+    let asking = context::asking(&args.asking);
     if args.dry_run {
-        print_survey(&surveying.await?, as_json);
+        let exchange = context::rest_alone(&args.rest)?;
+        let found = survey(&source, exchange.as_deref(), &selection, asking).await?;
+        print_survey(&found, as_json);
         return Ok(exit::DONE);
     }
     // A queue that cannot be opened should not cost the time of a listing.
     let queue = context::queue(&args.queue, &args.output).await?;
+    let exchange = context::rest(&args.rest, queue.clone())?;
     let planning = async {
-        let found = surveying.await?;
+        let found = survey(&source, exchange.as_deref(), &selection, asking).await?;
         let enqueuer = Enqueuer {
             queue: queue.clone(),
             source: source.clone(),

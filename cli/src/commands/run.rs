@@ -88,7 +88,7 @@ async fn finish_these(
     shutdown: &Shutdown,
 ) -> Result<u8, Failure> {
     let started = Instant::now();
-    context::selection(&args.selection)?;
+    context::selection(&args.selection, &args.rest)?;
     let brake = Arc::new(Brake::new());
     let source = context::capped_source(&args.source, &brake, args.work.max_bytes_per_second)?;
     let output = context::output(&args.output, &args.shape)?;
@@ -214,11 +214,13 @@ impl Job {
     }
 
     async fn plan(&self, force: bool, terminal: &Terminal) -> Result<Plan, Failure> {
-        let mut selection = context::selection(&self.args.selection)?;
+        let mut selection = context::selection(&self.args.selection, &self.args.rest)?;
         selection.rest = self.rest;
         let source = &self.workshop.source;
         let planning = async {
-            let found = survey(source, &selection, context::asking(&self.args.asking)).await;
+            let exchange = self.workshop.rest.as_deref();
+            let asking = context::asking(&self.args.asking);
+            let found = survey(source, exchange, &selection, asking).await;
             let mut found = match found {
                 // What has no source any more is not made again.
                 Err(PlanError::Nothing { .. } | PlanError::NoSuchSymbol { .. })

@@ -30,8 +30,11 @@ pub async fn run(
     terminal: &Terminal,
     shutdown: &Shutdown,
 ) -> Result<u8, Failure> {
-    let wanted = Arc::new(OnDisk::of(&args)?);
-    let mut found = judged(&args, &wanted).await?;
+    let wanted = Arc::new(OnDisk::of(&args).await?);
+    let (mut found, left_out) = judged(&args, &wanted).await?;
+    if let Some(line) = left_out {
+        terminal.say(&line);
+    }
     if found.is_empty() {
         return Err(Failure::failed(anyhow::anyhow!(
             "there is no table of this selection; check --output and the selection"
@@ -42,7 +45,7 @@ pub async fn run(
         if remake::fix(&args, &before, terminal, shutdown).await? == Went::Interrupted {
             return Ok(exit::INTERRUPTED);
         }
-        found = judged(&args, &wanted).await?;
+        (found, _) = judged(&args, &wanted).await?;
         tell_fixed(&before, &mut found);
     }
     if args.sidecars {
@@ -65,8 +68,11 @@ pub async fn run(
     })
 }
 
-/// The verdicts on all tables of the selection, and on those that it lacks.
-async fn judged(args: &VerifyArgs, wanted: &Arc<OnDisk>) -> Result<Vec<Finding>, Failure> {
+/// The verdicts on all tables of the selection, and on those that it lacks; and what `--min-volume` left out.
+async fn judged(
+    args: &VerifyArgs,
+    wanted: &Arc<OnDisk>,
+) -> Result<(Vec<Finding>, Option<String>), Failure> {
     let lake = context::lake(&args.output)?;
     let selected = wanted.clone();
     let judging = tokio::task::spawn_blocking(move || {
@@ -74,13 +80,14 @@ async fn judged(args: &VerifyArgs, wanted: &Arc<OnDisk>) -> Result<Vec<Finding>,
         let files: Vec<_> = all.iter().filter(|file| selected.holds(file)).collect();
         let found = verify(&lake, &files, &all, cores())?;
         let holes = holes(&files);
+        let left_out = selected.left_out(&all);
         let there: BTreeSet<LakePath> = all.into_iter().map(|file| file.path).collect();
-        Ok::<_, LakeError>((found, holes, there))
+        Ok::<_, LakeError>((found, holes, there, left_out))
     });
-    let (mut found, holes, there) = judging.await.map_err(Failure::failed)??;
+    let (mut found, holes, there, left_out) = judging.await.map_err(Failure::failed)??;
     found.extend(lacking::lacking(args, wanted, holes, &there).await?);
     found.sort_by(|a, b| a.file.cmp(&b.file));
-    Ok(found)
+    Ok((found, left_out))
 }
 
 /// Says of what is sound now what it was before.

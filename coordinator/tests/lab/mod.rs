@@ -68,6 +68,7 @@ impl Lab {
             market: Market::Um,
             data: Data::parse_list(DATA).unwrap(),
             symbols,
+            min_volume: None,
             range: DateRange::parse(None, None, None, today()).unwrap(),
             priority: Vec::new(),
             today: today(),
@@ -80,7 +81,7 @@ impl Lab {
         // Archives may have come since.
         let source: Arc<dyn Source> =
             Arc::new(DirSource::new(self.folder.path().join("archive")).unwrap());
-        let found = survey(&source, &selection, Asking::Listing).await?;
+        let found = survey(&source, None, &selection, Asking::Listing).await?;
         let enqueuer = Enqueuer {
             queue: self.queue.clone(),
             source: self.source.clone(),

@@ -59,6 +59,7 @@ pub use task::{
     Attempt, AttemptOutcome, Budgets, Enqueued, NewTask, Page, TaskFilter, TaskId, TaskRecord,
     TaskState, UnknownState,
 };
+pub use weight::HostWeight;
 pub use worker::{
     Beat, HeartbeatReply, HeartbeatRequest, LostReason, Progress, WorkerId, WorkerRecord,
     WorkerState, WorkingOn,

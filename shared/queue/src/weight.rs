@@ -19,13 +19,13 @@ pub(crate) const MINUTE: i64 = 12;
 
 /// What was taken of one host, and until when it wants no request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct HostWeight {
+pub struct HostWeight {
     hold_until_ms: i64,
     taken: BTreeMap<i64, u64>,
 }
 
 impl HostWeight {
-    /// Takes the weight, or says when to ask again.
+    /// Takes the weight of a request at a time in milliseconds, or says when to ask again.
     pub fn take(&mut self, now: i64, weight: u32, most: u32) -> Option<Duration> {
         let held = until(self.hold_until_ms, now);
         if !held.is_zero() {
@@ -72,7 +72,7 @@ impl HostWeight {
     }
 
     /// As the stores keep it: the hold, then each slice and what was taken in it.
-    pub fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         let mut text = self.hold_until_ms.to_string();
         for (slice, taken) in &self.taken {
             text.push_str(&format!(" {slice}:{taken}"));
@@ -81,7 +81,7 @@ impl HostWeight {
     }
 
     /// Reads [`HostWeight::to_text`] back; nothing of what it is not.
-    pub fn of_text(text: &str) -> Self {
+    pub(crate) fn of_text(text: &str) -> Self {
         let mut words = text.split(' ');
         let hold_until_ms = words.next().and_then(|word| word.parse().ok());
         let taken = words.filter_map(|word| {

@@ -1,8 +1,10 @@
 //! Which tables of an output are meant.
 
-use tapemill_coordinator::Symbols;
+use std::collections::{BTreeMap, BTreeSet};
+
+use tapemill_coordinator::{Symbols, VolumeFilter};
 use tapemill_lake::{TableFile, TablePath};
-use tapemill_market::{Data, DateRange};
+use tapemill_market::{Data, DateRange, Decimal, Market, Symbol};
 
 use crate::args::VerifyArgs;
 use crate::context;
@@ -13,11 +15,13 @@ pub(super) struct OnDisk {
     market: Option<String>,
     tables: Option<Vec<String>>,
     symbols: Option<Vec<String>>,
+    /// By market.
+    volumes: Option<BTreeMap<String, VolumeFilter>>,
     range: DateRange,
 }
 
 impl OnDisk {
-    pub fn of(args: &VerifyArgs) -> Result<Self, Failure> {
+    pub async fn of(args: &VerifyArgs) -> Result<Self, Failure> {
         let (start, end) = (args.start.as_deref(), args.end.as_deref());
         let symbols = match args.symbols.as_deref().map(context::symbols).transpose()? {
             None | Some(Symbols::All) => None,
@@ -30,6 +34,10 @@ impl OnDisk {
             market: args.market.map(|market| market.to_string()),
             tables: kinds.map(|kinds| kinds.into_iter().flat_map(Data::tables).collect()),
             symbols,
+            volumes: match args.min_volume {
+                Some(least) => Some(volumes(args, least).await?),
+                None => None,
+            },
             range: DateRange::parse(start, end, None, context::today())?,
         })
     }
@@ -39,6 +47,38 @@ impl OnDisk {
     }
 
     pub fn holds_table(&self, table: &TablePath) -> bool {
+        self.names(table) && self.trades_enough(table)
+    }
+
+    /// What `--min-volume` leaves out of these, in a line; `None` where it leaves out nothing.
+    pub fn left_out(&self, all: &[TableFile]) -> Option<String> {
+        let lines = self
+            .volumes
+            .iter()
+            .flatten()
+            .filter_map(|(market, filter)| {
+                let tables = all.iter().map(|file| &file.table);
+                let named = tables.filter(|table| table.market() == market && self.names(table));
+                let symbols: BTreeSet<Symbol> = named
+                    .filter_map(|table| Symbol::exact(table.symbol()).ok())
+                    .collect();
+                Some(format!("{market}: {}", filter.left_out(&symbols)?))
+            });
+        let lines: Vec<_> = lines.collect();
+        (!lines.is_empty()).then(|| lines.join("; "))
+    }
+
+    fn trades_enough(&self, table: &TablePath) -> bool {
+        let Some(volumes) = &self.volumes else {
+            return true;
+        };
+        match (volumes.get(table.market()), Symbol::exact(table.symbol())) {
+            (Some(filter), Ok(symbol)) => filter.passes(&symbol),
+            _ => false,
+        }
+    }
+
+    fn names(&self, table: &TablePath) -> bool {
         let among = |names: &Option<Vec<String>>, name: &str| {
             names
                 .as_ref()
@@ -57,4 +97,23 @@ impl OnDisk {
             && among(&self.tables, table.dataset())
             && among(&self.symbols, table.symbol())
     }
+}
+
+/// Asks what the symbols of the market traded, or of all markets.
+async fn volumes(
+    args: &VerifyArgs,
+    least: Decimal,
+) -> Result<BTreeMap<String, VolumeFilter>, Failure> {
+    context::needs_rest("--min-volume", &args.rest)?;
+    let exchange = context::rest_alone(&args.rest)?;
+    let markets = match args.market {
+        Some(market) => vec![market],
+        None => vec![Market::Um, Market::Cm, Market::Spot],
+    };
+    let mut volumes = BTreeMap::new();
+    for market in markets {
+        let filter = VolumeFilter::ask(exchange.as_deref(), market, least).await?;
+        volumes.insert(market.to_string(), filter);
+    }
+    Ok(volumes)
 }
