@@ -27,8 +27,8 @@ const LARGEST_SYMBOLS_FILE: u64 = 16 << 20;
 
 /// The selection; `--symbols` is required, unless only the priority symbols are wanted.
 pub fn selection(args: &SelectionArgs, rest: &RestArgs) -> Result<Selection, Failure> {
-    if args.min_volume.is_some() {
-        needs_rest("--min-volume", rest)?;
+    if args.min_volume.is_some() && rest.no_rest {
+        return Err(forbidden("--min-volume"));
     }
     let today = today();
     let range = DateRange::parse(
@@ -351,14 +351,11 @@ fn rest_under(args: &RestArgs, weights: Arc<dyn Weights>) -> Result<Option<Arc<R
     Ok(Some(Arc::new(rest)))
 }
 
-/// Refuses a flag that asks the exchange beside one that forbids it.
-pub fn needs_rest(flag: &str, rest: &RestArgs) -> Result<(), Failure> {
-    match rest.no_rest {
-        true => Err(Failure::usage(format!(
-            "{flag} asks the exchange, and --no-rest forbids it: leave out one of them"
-        ))),
-        false => Ok(()),
-    }
+/// A flag that asks the exchange, beside `--no-rest`.
+pub fn forbidden(flag: &str) -> Failure {
+    Failure::usage(format!(
+        "{flag} asks the exchange, and --no-rest forbids it: leave out one of them"
+    ))
 }
 
 /// Tasks at once: the cores, and at least two, so that the network is never idle while one task computes.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use tapemill_exchange::ExchangeInfo;
 use tapemill_standin::generate::{AggTradesSpec, KlinesSpec, Packing};
 use tapemill_standin::{Market, Period};
 use tapemill_tests::{Judged, Lab, hashes, judge, real_data};
@@ -172,4 +173,45 @@ fn real_um_klines_with_and_without_header_are_their_cells() {
     assert_eq!(of(&judged, "ALGOUSDT-1m-2024-09").count("rows"), 43_200);
     assert_eq!(of(&judged, "BTCUSDT-5m-2022-04").count("rows"), 8_640);
     assert_eq!(of(&judged, "BTCUSDT-1m-2022-05-05").count("rows"), 1_440);
+}
+
+#[test]
+fn what_the_exchange_really_said_of_its_symbols_is_read() {
+    let Some(real) = real_data() else { return };
+    let recorded = real.join("recordings/cryptofeed/BINANCE_FUTURES.0");
+    let recorded = std::fs::read_to_string(recorded).expect("the recording can be read");
+    // URL -> time: body
+    let line = recorded.lines().next().expect("a line");
+    let (_, body) = line.split_once(": ").expect("a body");
+
+    let info = ExchangeInfo::parse(body.as_bytes()).expect("it is understood");
+
+    assert_eq!(info.weight_a_minute, Some(2400));
+    assert_eq!(info.symbols.len(), 122);
+    let of = |name: &str| {
+        let mut symbols = info.symbols.iter();
+        let found = symbols.find(|info| info.symbol.as_str() == name);
+        found.unwrap_or_else(|| panic!("no {name}"))
+    };
+    let bitcoin = of("BTCUSDT");
+    assert_eq!(bitcoin.contract_type.as_deref(), Some("PERPETUAL"));
+    assert_eq!(bitcoin.onboard_ms, Some(1_569_398_400_000));
+    assert_eq!(bitcoin.delivery_ms, None);
+    let rules = &bitcoin.rules;
+    assert_eq!(
+        [&rules.tick_size, &rules.step_size, &rules.min_notional].map(|text| text.as_deref()),
+        [Some("0.01"), Some("0.001"), Some("5")]
+    );
+    assert_eq!(
+        [&rules.min_quantity, &rules.max_quantity].map(|text| text.as_deref()),
+        [Some("0.001"), Some("1000")]
+    );
+    let quarter = of("ETHUSDT_210924");
+    assert_eq!(quarter.contract_type.as_deref(), Some("CURRENT_QUARTER"));
+    assert_eq!(quarter.delivery_ms, Some(1_632_470_400_000));
+    let pending = of("BTCSTUSDT");
+    assert_eq!(
+        (pending.status.as_str(), &pending.contract_type),
+        ("PENDING_TRADING", &None)
+    );
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 use jiff::ToSpan;
 use jiff::civil::Date;
 use serde_json::Value;
-use tapemill_tests::{Lab, Mirror, Python};
+use tapemill_standin::exchange::ExchangeOptions;
+use tapemill_tests::{Lab, Mirror, Python, Rest};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tapemill-under-test");
 
@@ -294,6 +295,187 @@ fn a_scan_of_a_part_leaves_the_rest_of_the_table() {
     assert_eq!(later.len(), all.len() - 1);
 }
 
+/// 2020-08-11.
+const LISTED_MS: i64 = 1_597_104_000_000;
+
+/// What the exchange lists of [`lay_markets`], and more.
+const ON_EXCHANGE: [&str; 5] = [
+    "BTCUSDT",
+    "1000SHIBUSDT",
+    "NEWUSDT",
+    "BTCUSD_PERP",
+    "BTCUSD_240628",
+];
+
+fn info_file(lab: &Lab, name: &str) -> Option<Value> {
+    let path = lab.output().join("_symbols").join(name);
+    let text = fs::read_to_string(path).ok()?;
+    Some(serde_json::from_str(&text).expect("the report is JSON"))
+}
+
+#[test]
+fn what_the_exchange_says_stands_beside_the_scan() {
+    let lab = Lab::new(BINARY);
+    lay_markets(lab.mirror.root());
+    let rest = Rest::new(&ON_EXCHANGE, LISTED_MS);
+
+    let words = ["symbols", "--info", "--rest", rest.url()];
+    let told = lab.from_source(&words).run().expect(0);
+
+    assert!(
+        told.stderr
+            .contains("_symbols/spot_symbols_info.json, _symbols/symbols_info.json"),
+        "{}",
+        told.stderr
+    );
+    let um = info_file(&lab, "symbols_info.json").expect("um is told");
+    assert_eq!(
+        um["all_symbols"],
+        serde_json::json!(["1000SHIBUSDT", "BTCUSDT", "NEWUSDT"])
+    );
+    assert_eq!(
+        um["delisted_symbols"],
+        serde_json::json!(["BTCUSDT_SETTLED1", "LUNAUSDT"])
+    );
+    let updated: jiff::Timestamp = um["last_updated"]
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .expect("a time");
+    assert!(jiff::Timestamp::now().as_second() - updated.as_second() < 60);
+    assert_eq!(
+        um["symbols"]["BTCUSDT"],
+        serde_json::json!({
+            "market": "um", "status": "TRADING", "contract_type": "PERPETUAL", "pair": "BTCUSDT",
+            "base_asset": "BTC", "quote_asset": "USDT", "margin_asset": "USDT",
+            "listing_date": "2020-08-11", "source_of_listing_date": "exchange", "onboard_timestamp": LISTED_MS,
+            "delivery_date": null, "contract_size": null, "tick_size": "0.10", "step_size": "0.001",
+            "min_quantity": "0.001", "max_quantity": "1000", "min_notional": "5",
+        })
+    );
+    let cm = info_file(&lab, "cm_symbols_info.json").expect("cm is told");
+    let quarter = &cm["symbols"]["BTCUSD_240628"];
+    assert_eq!(
+        (&quarter["delivery_date"], &quarter["contract_size"]),
+        (&"2024-06-28".into(), &100.into())
+    );
+    assert_eq!(cm["delisted_symbols"], serde_json::json!([]));
+    let spot = info_file(&lab, "spot_symbols_info.json").expect("spot is told");
+    let of = |symbol: &str| {
+        let told = &spot["symbols"][symbol];
+        (&told["listing_date"], &told["source_of_listing_date"])
+    };
+    assert_eq!(of("BTCUSDT"), (&"2017-08-17".into(), &"archive".into()));
+    assert_eq!(of("NEWUSDT"), (&Value::Null, &Value::Null));
+    assert_eq!(spot["delisted_symbols"], serde_json::json!(["ETHUSDT"]));
+
+    let mut asked: Vec<_> = rest
+        .asked()
+        .into_iter()
+        .map(|asked| (asked.path, asked.weight))
+        .collect();
+    asked.sort();
+    let of = |path: &str, weight| (path.to_owned(), weight);
+    assert_eq!(
+        asked,
+        [
+            of("/api/v3/exchangeInfo", 20),
+            of("/dapi/v1/exchangeInfo", 1),
+            of("/fapi/v1/exchangeInfo", 1)
+        ]
+    );
+}
+
+#[test]
+fn without_info_the_exchange_is_asked_nothing() {
+    let lab = Lab::new(BINARY);
+    lay_markets(lab.mirror.root());
+    let rest = Rest::new(&ON_EXCHANGE, LISTED_MS);
+
+    scan(&lab, &["--rest", rest.url()]);
+    scan(&lab, &["--no-rest"]);
+    assert_eq!(rest.asked(), []);
+    assert_eq!(info_file(&lab, "symbols_info.json"), None);
+
+    // Of a part, only of that.
+    scan(&lab, &["--info", "--markets", "um", "--rest", rest.url()]);
+    assert_eq!(rest.asked().len(), 1);
+    assert!(info_file(&lab, "symbols_info.json").is_some());
+    assert_eq!(info_file(&lab, "cm_symbols_info.json"), None);
+}
+
+#[test]
+fn a_region_that_is_not_served_costs_only_what_the_exchange_would_say() {
+    let lab = Lab::new(BINARY);
+    lay_markets(lab.mirror.root());
+    let rest = Rest::new(&ON_EXCHANGE, LISTED_MS);
+    let words = ["symbols", "--info", "--rest", rest.url(), "--markets"];
+    let blocked = |markets: &str| {
+        let words = [&words[..], &[markets]].concat();
+        lab.from_source(&words).run().expect(1)
+    };
+
+    rest.refuse_next(451, None);
+    let told = blocked("um");
+
+    let line = told.error_line();
+    assert!(
+        line.starts_with("symbols_info.json was not written: ")
+            && line.contains("does not serve this region")
+            && line.contains("leave out --info"),
+        "{line}"
+    );
+    assert!(told.stdout.contains("um,klines,"), "{}", told.stdout);
+    assert!(lab.output().join("_symbols/availability.parquet").exists());
+    assert!(lab.output().join("_symbols/um_earliest_dates.csv").exists());
+    assert_eq!(info_file(&lab, "symbols_info.json"), None);
+    assert_eq!(rest.asked().len(), 1, "a refusal for good is not repeated");
+
+    // One market of three: the others are told all the same.
+    rest.refuse_next(451, None);
+    let line = blocked("spot,um,cm").error_line().to_owned();
+    let names = [
+        "spot_symbols_info.json",
+        "symbols_info.json",
+        "cm_symbols_info.json",
+    ];
+    let written = names.iter().filter(|name| info_file(&lab, name).is_some());
+    assert_eq!(written.count(), 2, "{line}");
+
+    for _ in 0..2 {
+        rest.refuse_next(451, None);
+    }
+    let line = blocked("um,cm").error_line().to_owned();
+    assert!(
+        line.starts_with("symbols_info.json, cm_symbols_info.json were not written: "),
+        "{line}"
+    );
+}
+
+#[test]
+fn an_exchange_that_serves_less_than_is_used_is_told() {
+    let lab = Lab::new(BINARY);
+    lay_markets(lab.mirror.root());
+    let rest = Rest::with(ExchangeOptions {
+        most_weight: Some(1_200),
+        ..ExchangeOptions::new(&ON_EXCHANGE, LISTED_MS)
+    });
+    let words = ["symbols", "--info", "--rest", rest.url(), "--markets", "um"];
+    let told = |more: &[&str]| {
+        let words = [&words[..], more].concat();
+        lab.from_source(&words).run().expect(0).stderr
+    };
+
+    let warned = told(&[]);
+    assert!(
+        warned.contains("serves an address less")
+            && warned.contains("served=1200")
+            && warned.contains("used=2160"),
+        "{warned}"
+    );
+    let fits = told(&["--rest-weight", "1000"]);
+    assert!(!fits.contains("serves an address less"), "{fits}");
+}
+
 #[test]
 fn what_cannot_be_scanned_is_told_in_a_line() {
     let lab = Lab::new(BINARY);
@@ -305,5 +487,14 @@ fn what_cannot_be_scanned_is_told_in_a_line() {
     assert!(told(&["symbols", "--markets", "xx"], 2).contains("one of um, cm, spot"));
     assert!(told(&["symbols", "--data", "klines:1m"], 2).contains("datasets as a whole"));
     assert!(told(&["symbols", "--on", "2024-01-01"], 2).contains("run tapemill symbols"));
+    let forbidden = told(&["symbols", "--info", "--no-rest"], 2);
+    assert!(
+        forbidden.contains("--info asks the exchange, and --no-rest forbids it"),
+        "{forbidden}"
+    );
+    let both = told(&["symbols", "--info", "--on", "2024-01-01"], 2);
+    assert!(both.contains("--info") && both.contains("--on"), "{both}");
+    let address = told(&["symbols", "--info", "--rest", "nonsense"], 2);
+    assert!(address.contains("nonsense"), "{address}");
     assert!(!lab.output().join("_symbols").exists());
 }

@@ -160,6 +160,8 @@ pub struct SymbolsArgs {
     #[command(flatten)]
     pub source: SourceArgs,
     #[command(flatten)]
+    pub rest: RestArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
     /// Markets to scan
     #[arg(long, value_name = "LIST", default_value = "spot,um,cm")]
@@ -176,8 +178,12 @@ pub struct SymbolsArgs {
     /// Ask for everything again, also for what cannot have changed
     #[arg(long)]
     pub refresh: bool,
+    /// Also ask the exchange what it says of each market's symbols (since when, until when, by which rules), and write
+    /// symbols_info.json beside the reports
+    #[arg(long)]
+    pub info: bool,
     /// Print the symbols that had archives of this day, YYYY-MM-DD, as the last scan found them; asks nothing
-    #[arg(long, value_name = "DATE", conflicts_with_all = ["test", "refresh"])]
+    #[arg(long, value_name = "DATE", conflicts_with_all = ["test", "refresh", "info"])]
     pub on: Option<jiff::civil::Date>,
 }
 

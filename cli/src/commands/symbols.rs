@@ -1,5 +1,7 @@
 //! `symbols`: what the archive has, from when to when; the universe of a date.
 
+mod info;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,10 +25,14 @@ use crate::progress::Terminal;
 /// How often a scan says how far it is.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 
-/// Scans the listing and writes the reports; or tells from the last scan what traded on a date.
+/// Scans the listing and writes the reports, with `--info` what the exchange says too; or tells from the last scan what traded on a date.
 pub async fn run(args: SymbolsArgs, as_json: bool, terminal: &Terminal) -> Result<u8, Failure> {
     let markets = markets(&args.markets)?;
     let datasets = datasets(args.data.as_deref())?;
+    let exchange = match args.info {
+        true => Some(info::exchange(&args.rest)?),
+        false => None,
+    };
     let lake = context::lake(&args.output)?;
     let before = {
         let lake = lake.clone();
@@ -73,6 +79,9 @@ pub async fn run(args: SymbolsArgs, as_json: bool, terminal: &Terminal) -> Resul
         format::plural(asked as u64, "series"),
         written.join(", ")
     ));
+    if let Some(exchange) = exchange {
+        info::write(&exchange, &lake, &options.markets, series, terminal).await?;
+    }
     Ok(exit::DONE)
 }
 

@@ -9,7 +9,7 @@ use tapemill_market::Market;
 
 use super::scan::is_klines;
 
-/// A CSV file.
+/// A file for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// Its name.

@@ -104,15 +104,15 @@ async fn volumes(
     args: &VerifyArgs,
     least: Decimal,
 ) -> Result<BTreeMap<String, VolumeFilter>, Failure> {
-    context::needs_rest("--min-volume", &args.rest)?;
     let exchange = context::rest_alone(&args.rest)?;
+    let exchange = exchange.ok_or_else(|| context::forbidden("--min-volume"))?;
     let markets = match args.market {
         Some(market) => vec![market],
         None => vec![Market::Um, Market::Cm, Market::Spot],
     };
     let mut volumes = BTreeMap::new();
     for market in markets {
-        let filter = VolumeFilter::ask(exchange.as_deref(), market, least).await?;
+        let filter = VolumeFilter::ask(Some(&exchange), market, least).await?;
         volumes.insert(market.to_string(), filter);
     }
     Ok(volumes)
