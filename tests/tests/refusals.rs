@@ -416,3 +416,72 @@ fn status_and_tasks_have_the_shapes_that_programs_rely_on() {
         );
     }
 }
+
+#[test]
+fn a_summary_counts_symbols_and_what_the_output_takes() {
+    let lab = lab();
+    let good = lab.mirror.klines("BTCUSDT", "2024-01");
+    let mut broken = tapemill_tests::trades_of("ETHUSDT", "2024-01", 100);
+    broken.style.broken_row = Some((50, "rubbish".to_owned()));
+    lab.mirror.lay(broken, &Default::default());
+    lab.mirror.klines("ADAUSDT", "2024-01");
+    let status = |words: &[&str]| {
+        let words = [&["status", "--json"], words].concat();
+        lab.command(&words).run().expect(0).json_lines().remove(0)
+    };
+
+    let run = ["run", "-q", "--symbols", "BTCUSDT,ETHUSDT"];
+    lab.from_source(&run).run().expect(3);
+    lab.everything(&["plan"]).run().expect(0);
+    let told = status(&["--summary"]);
+
+    let summary = &told["summary"];
+    assert_eq!(
+        keys(summary),
+        [
+            "archive_bytes",
+            "bytes_on_disk",
+            "files",
+            "symbols",
+            "symbols_done",
+            "symbols_with_dead"
+        ]
+    );
+    assert_eq!(
+        (&summary["symbols"], &summary["symbols_done"]),
+        (&3.into(), &1.into())
+    );
+    assert_eq!(summary["symbols_with_dead"], 1);
+    assert_eq!(summary["archive_bytes"], told["bytes"]["done"]);
+    assert!(
+        summary["archive_bytes"].as_u64() > fs::metadata(good.path).ok().map(|file| file.len())
+    );
+    let tables = tapemill_tests::hashes(&lab.output()).len() as u64;
+    assert!(
+        summary["files"].as_u64() > Some(tables),
+        "the queue is a file too"
+    );
+    assert!(summary["bytes_on_disk"].as_u64() > Some(10_000));
+    assert_eq!(status(&[])["summary"], Value::Null, "it costs a walk");
+
+    let text = lab.command(&["status", "--summary"]).run().expect(0).stdout;
+    let line = text.lines().find(|line| line.contains("symbols done"));
+    assert!(
+        line.is_some_and(
+            |line| line.starts_with("1 of 3 symbols done, 1 with dead tasks; archives of ")
+        ),
+        "{text}"
+    );
+
+    // A queue without an output.
+    let queue = format!("sqlite:{}", lab.output().join("queue.db").display());
+    let absent = lab.folder().join("absent");
+    let words = ["status", "--json", "--summary", "--queue", &queue];
+    let told = lab.command_at(&words, &absent).run().expect(0);
+    let summary = &told.json_lines()[0]["summary"];
+    assert_eq!(
+        (&summary["files"], &summary["bytes_on_disk"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert!(!absent.exists(), "looking makes nothing");
+}

@@ -244,6 +244,9 @@ pub struct StatusArgs {
     pub output: OutputArgs,
     #[command(flatten)]
     pub queue: QueueArgs,
+    /// Count symbols and the bytes of the output too: walks through all tasks, and lists the output
+    #[arg(long)]
+    pub summary: bool,
 }
 
 /// `tasks`.

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use tapemill_coordinator::{bytes_done_and_left, status_value, time_left};
-use tapemill_queue::{StateCounts, Stats, TaskState, WorkerRecord};
+use serde_json::{Value, json};
+use tapemill_coordinator::{Summary, bytes_done_and_left, status_value, time_left};
+use tapemill_lake::Usage;
+use tapemill_queue::{Queue, StateCounts, Stats, TaskState, WorkerRecord};
 use tapemill_runtime::exit;
 
 use crate::args::StatusArgs;
@@ -11,17 +13,78 @@ use crate::context;
 use crate::failure::Failure;
 use crate::format;
 
-/// Counts, rate, ETA and workers.
+/// Counts, rate, ETA and workers; with `--summary` symbols and the output too.
 pub async fn run(args: StatusArgs, as_json: bool) -> Result<u8, Failure> {
     let queue = context::existing_queue(&args.queue, &args.output).await?;
     let url = context::shown_queue(&args.queue, &args.output)?;
     let (stats, workers) = (queue.stats().await?, queue.workers().await?);
+    let summed = match args.summary {
+        true => Some(Summed::of(&args, &*queue).await?),
+        false => None,
+    };
     if as_json {
-        println!("{}", status_value(&url, &stats, &workers));
+        let mut value = status_value(&url, &stats, &workers);
+        if let Some(summed) = &summed {
+            value["summary"] = summed.value();
+        }
+        println!("{value}");
     } else {
         print!("{}", as_text(&url, &stats, &workers));
+        if let Some(summed) = &summed {
+            println!("{}", summed.line());
+        }
     }
     Ok(exit::DONE)
+}
+
+/// What takes a walk through all tasks and files.
+struct Summed {
+    summary: Summary,
+    /// `None` where there is no output yet.
+    usage: Option<Usage>,
+}
+
+impl Summed {
+    async fn of(args: &StatusArgs, queue: &dyn Queue) -> Result<Self, Failure> {
+        let lake = context::lake(&args.output)?;
+        let summary = Summary::of(queue).await?;
+        let listing = tokio::task::spawn_blocking(move || lake.usage());
+        let usage = listing.await.map_err(Failure::failed)??;
+        Ok(Self { summary, usage })
+    }
+
+    fn value(&self) -> Value {
+        let Summary {
+            symbols,
+            symbols_done,
+            symbols_with_dead,
+            archive_bytes,
+        } = self.summary;
+        json!({
+            "symbols": symbols, "symbols_done": symbols_done, "symbols_with_dead": symbols_with_dead,
+            "files": self.usage.map(|usage| usage.files), "bytes_on_disk": self.usage.map(|usage| usage.bytes),
+            "archive_bytes": archive_bytes,
+        })
+    }
+
+    fn line(&self) -> String {
+        let summary = self.summary;
+        let mut line = format!(
+            "{} of {} done, {} with dead tasks; archives of {} done",
+            summary.symbols_done,
+            format::plural(summary.symbols, "symbol"),
+            summary.symbols_with_dead,
+            format::bytes(summary.archive_bytes)
+        );
+        if let Some(usage) = self.usage {
+            line.push_str(&format!(
+                "; {} in the output, {}",
+                format::plural(usage.files, "file"),
+                format::bytes(usage.bytes)
+            ));
+        }
+        line
+    }
 }
 
 fn as_text(url: &str, stats: &Stats, workers: &[WorkerRecord]) -> String {

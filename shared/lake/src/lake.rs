@@ -138,6 +138,23 @@ impl Lake {
         })
     }
 
+    /// What all files take, tables and others; `None` for a folder that is not there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lake::tables`].
+    pub fn usage(&self) -> Result<Option<Usage>> {
+        if self.folder().is_some_and(|folder| !folder.exists()) {
+            return Ok(None);
+        }
+        let mut usage = Usage::default();
+        self.store.list("", &mut |_, bytes| {
+            usage.files += 1;
+            usage.bytes += bytes;
+        })?;
+        Ok(Some(usage))
+    }
+
     /// A published file, opened, and where it lies for messages.
     pub(crate) fn open_file(&self, path: &LakePath) -> Result<(Arc<dyn Blob>, PathBuf)> {
         Ok((self.store.open(path)?, self.store.shown(path)))
@@ -146,6 +163,15 @@ impl Lake {
     pub(crate) fn store(&self) -> &dyn Store {
         &*self.store
     }
+}
+
+/// How many files, and how large in all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// A published table in the lake.

@@ -47,7 +47,7 @@ pub use catalogue::CatalogueRow;
 pub use content::{content_of, read_verified, verify_content};
 pub use error::{LakeError, Result};
 pub use holdings::{Holdings, Wanted};
-pub use lake::{Lake, TableFile};
+pub use lake::{Lake, TableFile, Usage};
 pub use lineage::{CODEC, Footer, Lineage, Source, read_lineage};
 pub use local::PART_VERSION_SUFFIX;
 pub use output::{Output, REPLACES_DAYS};

@@ -17,7 +17,7 @@ use crate::store::{Blob, Draft, Store};
 
 pub(crate) use folders::{is_absent, sync_folder_of};
 pub(crate) use part::{has_no_locks, is_resumable_part, name_behind_part, part_of_version};
-pub(crate) use walk::{Entry, walk};
+pub(crate) use walk::{Entry, each_entry, walk};
 
 pub use part::PART_VERSION_SUFFIX;
 
@@ -74,12 +74,11 @@ impl Store for LocalStore {
     }
 
     fn list(&self, folder: &str, found: &mut dyn FnMut(&str, u64)) -> Result<()> {
-        for entry in walk(&self.root, folder)? {
+        each_entry(&self.root, folder, &mut |entry| {
             if !entry.is_folder {
                 found(&entry.path, entry.bytes);
             }
-        }
-        Ok(())
+        })
     }
 
     fn open(&self, path: &LakePath) -> Result<Arc<dyn Blob>> {

@@ -25,6 +25,13 @@ pub(crate) struct Entry {
 /// deep, `lost+found`) are left out.
 pub(crate) fn walk(root: &Path, below: &str) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
+    each_entry(root, below, &mut |entry| entries.push(entry))?;
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(entries)
+}
+
+/// As [`walk`], one by one and in no order.
+pub(crate) fn each_entry(root: &Path, below: &str, each: &mut dyn FnMut(Entry)) -> Result<()> {
     let mut seen = HashSet::new();
     let mut folders: Vec<(PathBuf, String)> = vec![match below {
         "" => (root.to_path_buf(), String::new()),
@@ -64,9 +71,8 @@ pub(crate) fn walk(root: &Path, below: &str) -> Result<Vec<Entry>> {
                 }
                 folders.push((file, entry.path.clone()));
             }
-            entries.push(entry);
+            each(entry);
         }
     }
-    entries.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(entries)
+    Ok(())
 }
