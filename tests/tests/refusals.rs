@@ -21,7 +21,7 @@ fn of_btc(lab: &Lab, more: &[&str]) -> Tapemill {
 #[test]
 fn bad_usage_is_one_line_that_names_the_flag_and_exit_2() {
     let lab = lab();
-    let cases: [(&[&str], &[&str]); 22] = [
+    let cases: [(&[&str], &[&str]); 23] = [
         (
             &["--start", "2024-02", "--end", "2024-01"],
             &["--start", "2024-02 .. 2024-01", "--end"],
@@ -43,6 +43,7 @@ fn bad_usage_is_one_line_that_names_the_flag_and_exit_2() {
         (&["--lease", "1ms"], &["--lease", "500ms"]),
         (&["--lease", "soon"], &["--lease", "soon"]),
         (&["--whale-quote=-1"], &["--whale-quote", "-1"]),
+        (&["--min-volume=-1"], &["--min-volume", "-1"]),
         (&["--layout", "flat"], &["--layout", "flat", "hive"]),
         (
             &["--queue", "postgres://x"],
@@ -262,8 +263,18 @@ fn a_flag_goes_before_the_environment_before_the_file_before_the_default() {
     assert_eq!(of("expiries"), ("5", "default"));
     assert_eq!(of("market"), ("um", "default"));
     for name in [
-        "symbols", "start", "end", "months", "source", "listing", "output", "queue", "workers",
-        "name", "force",
+        "symbols",
+        "start",
+        "end",
+        "months",
+        "source",
+        "listing",
+        "output",
+        "queue",
+        "workers",
+        "name",
+        "force",
+        "min-volume",
     ] {
         assert!(
             shown.contains_key(name),
