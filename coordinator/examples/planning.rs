@@ -35,7 +35,7 @@ const NAMED: usize = 500;
 const LEASE: Duration = Duration::from_secs(60);
 /// As long as what a worker brings back.
 const SUMMARY: &str =
-    "ok 123456789 12345678 47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU 1234567 23456";
+    "ok 123456789 12345678 47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFUBAgMEBQY 1234567 23456";
 
 #[tokio::main]
 async fn main() -> Outcomes<()> {

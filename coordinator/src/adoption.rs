@@ -123,5 +123,6 @@ pub(crate) fn receipt_of(lineage: &Lineage, files: Vec<u64>) -> Option<Receipt> 
         rows: origin.rows,
         sha256: Receipt::digest(&origin.sha256)?,
         files,
+        version: None,
     })
 }

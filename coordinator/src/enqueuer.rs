@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream};
 use tapemill_archive::Source;
 use tapemill_exchange::RestSpec;
-use tapemill_lake::{Holdings, Output, REPLACES_DAYS, Receipt, Wanted};
+use tapemill_lake::{Holdings, Output, Receipt, TaskSpec, Wanted};
 use tapemill_market::{ArchiveName, Market, Symbol};
 use tapemill_queue::{Enqueued, NewTask, Queue, TaskId, TaskRecord, TaskState};
 
@@ -162,16 +162,16 @@ impl Enqueuer {
         bytes: u64,
         holdings: &Holdings,
     ) -> NewTask {
-        // The id says the rest. A queue holds many tasks, so that each byte counts.
-        let spec = match holdings.has_days_of(name) {
-            true => REPLACES_DAYS,
-            false => "",
+        // The id says the rest.
+        let spec = TaskSpec {
+            days: holdings.has_days_of(name),
+            again: holdings.has_any_of(name),
         };
         NewTask {
             urgent: selection.priority.contains(&name.symbol),
             rank: days_since_epoch(name),
             bytes,
-            spec: spec.to_owned(),
+            spec: spec.to_string(),
             replaces: name.task_ids_of_days().map(TaskId::new).collect(),
             ..NewTask::new(name.task_id(), name.data.to_string())
         }

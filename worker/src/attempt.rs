@@ -13,8 +13,8 @@ use tapemill_archive::{
     Transfer, hex, parse_sidecar,
 };
 use tapemill_exchange::{ExchangeError, Rest};
-use tapemill_lake::{Footer, LakeError, Output, Source as Origin, Staged, StagedTable};
-use tapemill_market::ArchiveName;
+use tapemill_lake::{Footer, LakeError, Output, Source as Origin, Staged, StagedTable, TaskSpec};
+use tapemill_market::{ArchiveName, Version};
 use tapemill_runtime::{Stage, Stages};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -89,6 +89,7 @@ pub(crate) struct Prepared {
     pub kept: Vec<Staged>,
     pub origin: Origin,
     pub verdict: Verdict,
+    pub version: Option<Version>,
 }
 
 /// Why an attempt brought nothing.
@@ -176,14 +177,17 @@ struct Accepted {
     verdict: Verdict,
     origin: Origin,
     checksum: Option<Sha256Digest>,
+    version: Option<Version>,
 }
 
 impl Workshop {
-    /// Mills one archive into staged tables; from `raw/`, where it is kept there and its checksum agrees.
+    /// Mills one archive into staged tables; from `raw/`, where it is kept there and its checksum agrees. What is done again
+    /// may have been published anew: then the copy has to be what the archive's own checksum says.
     pub(crate) async fn attempt(
         &self,
         name: &ArchiveName,
         planned_bytes: u64,
+        spec: TaskSpec,
         progress: &Arc<TaskProgress>,
         cancel: &CancellationToken,
     ) -> Result<Prepared, AttemptError> {
@@ -192,7 +196,17 @@ impl Workshop {
                 .attempt_from_source(name, planned_bytes, progress, cancel)
                 .await
             {
-                Ok(prepared) if prepared.verdict == Verdict::Ok => return Ok(prepared),
+                Ok(prepared) if prepared.verdict == Verdict::Ok => {
+                    let sha256 = &prepared.origin.sha256;
+                    if !spec.again || self.is_still(&name.key(), sha256, cancel).await? {
+                        // Nobody served it.
+                        let version = None;
+                        return Ok(Prepared {
+                            version,
+                            ..prepared
+                        });
+                    }
+                }
                 Err(AttemptError::Cancelled) => return Err(AttemptError::Cancelled),
                 // Whatever is wrong with the copy, the archive decides.
                 Ok(_) | Err(_) => {}
@@ -243,6 +257,7 @@ impl Workshop {
             verdict,
             origin,
             checksum,
+            version,
         } = accepted;
         let tables = self.write(name, milled, &origin, verdict, cancel).await?;
         let kept = match keeper {
@@ -261,6 +276,7 @@ impl Workshop {
             kept,
             origin,
             verdict,
+            version,
         })
     }
 
@@ -311,11 +327,8 @@ impl Workshop {
             let read = kept
                 .read_and_judge(key, Arc::new(mills::CheckPlan), &mut None, progress, cancel)
                 .await;
-            let checksum = self.sidecar(key, cancel).await?;
             match read {
-                Ok(read)
-                    if checksum.is_none_or(|expected| hex(&expected) == read.origin.sha256) =>
-                {
+                Ok(read) if self.is_still(key, &read.origin.sha256, cancel).await? => {
                     return Ok(None);
                 }
                 Err(AttemptError::Cancelled) => return Err(AttemptError::Cancelled),
@@ -428,6 +441,7 @@ impl Workshop {
                         verdict,
                         origin,
                         checksum: judge.checksum(),
+                        version: read.version,
                     });
                 }
                 (Ok(Reading::Milled(_)), _) => {
@@ -483,6 +497,17 @@ impl Workshop {
         let wanted = if bytes >= HUGE { 2 } else { 1 };
         let taken = (0..wanted).map_while(|_| self.cores.clone().try_acquire_owned().ok());
         taken.collect()
+    }
+
+    /// Whether the source's checksum is that of these bytes, or there is none.
+    async fn is_still(
+        &self,
+        key: &str,
+        sha256: &str,
+        cancel: &CancellationToken,
+    ) -> Result<bool, AttemptError> {
+        let checksum = self.sidecar(key, cancel).await?;
+        Ok(checksum.is_none_or(|expected| hex(&expected) == sha256))
     }
 
     async fn sidecar(

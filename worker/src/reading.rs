@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tapemill_archive::{ArchiveError, Event, Sha256Digest, Transfer, Validator};
 use tapemill_lake::{LakeError, Part};
+use tapemill_market::Version;
 use tapemill_runtime::{Stage, Stages};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -27,6 +28,8 @@ pub(crate) struct Read {
     /// The milled archive; or why it cannot be read, which only shows when all bytes are known.
     pub outcome: Result<Reading, Corrupt>,
     pub kept: Option<Part>,
+    /// The edition of the archive that these bytes are, as the source served it.
+    pub version: Option<Version>,
 }
 
 /// Why a reading did not come to its end.
@@ -44,7 +47,8 @@ enum Piece {
     /// Bytes follow from the beginning; forget what came before.
     Restart,
     Bytes(Bytes),
-    End,
+    /// All bytes of this edition came.
+    End(Option<Version>),
 }
 
 /// Where the bytes that a reading hashes and mills go as well.
@@ -71,6 +75,7 @@ pub(crate) async fn read(
         transfer,
         held,
         on_version,
+        version: None,
         progress: start.progress.clone(),
         stages: start.stages.clone(),
     };
@@ -127,7 +132,7 @@ async fn read_ahead(
     let fed = async {
         loop {
             let piece = pieces.next().await?;
-            let ends = matches!(piece, Piece::End);
+            let ends = matches!(piece, Piece::End(_));
             if sender.send(piece).await.is_err() || ends {
                 return Ok(());
             }
@@ -153,6 +158,7 @@ struct Pieces {
     transfer: Transfer,
     held: u64,
     on_version: Option<Box<OnVersion>>,
+    version: Option<Version>,
     progress: Arc<TaskProgress>,
     stages: Arc<Stages>,
 }
@@ -175,6 +181,7 @@ impl Pieces {
                     if let Some(on_version) = &self.on_version {
                         on_version(validator.as_ref())?;
                     }
+                    self.version = validator.as_ref().and_then(version_of);
                     let goes_on = offset > 0 && offset == self.held;
                     self.held = 0;
                     if !goes_on {
@@ -182,10 +189,17 @@ impl Pieces {
                     }
                 }
                 Event::Chunk(bytes) => return Ok(Piece::Bytes(bytes)),
-                Event::End { .. } => return Ok(Piece::End),
+                Event::End { .. } => return Ok(Piece::End(self.version)),
             }
         }
     }
+}
+
+fn version_of(validator: &Validator) -> Option<Version> {
+    Version::of(
+        validator.etag.as_deref(),
+        validator.last_modified.as_deref(),
+    )
 }
 
 /// The thread's side.
@@ -197,6 +211,7 @@ struct Reader {
     milling: Milling,
     corrupt: Option<Corrupt>,
     bytes: u64,
+    version: Option<Version>,
 }
 
 impl Reader {
@@ -209,6 +224,7 @@ impl Reader {
             unzip: Unzip::new(),
             corrupt: None,
             bytes: 0,
+            version: None,
         })
     }
 
@@ -251,7 +267,10 @@ impl Reader {
                             self.start.stages.add(Stage::Write, started.elapsed());
                         }
                     }
-                    Piece::End => return Ok(true),
+                    Piece::End(version) => {
+                        self.version = version;
+                        return Ok(true);
+                    }
                 }
             }
         }
@@ -337,6 +356,7 @@ impl Reader {
             sha256: milled.hasher.finish(),
             outcome,
             kept: self.part,
+            version: self.version,
         })
     }
 }

@@ -164,6 +164,7 @@ impl Workshop {
             kept: Vec::new(),
             origin,
             verdict,
+            version: None,
         })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tapemill_exchange::{ExchangeError, RestSpec};
-use tapemill_lake::{LakeError, Output, Receipt};
+use tapemill_lake::{LakeError, Output, Receipt, TaskSpec};
 use tapemill_market::ArchiveName;
 use tapemill_queue::{
     Claim, Completion, Failure, Lease, Outcome, Queue, QueueError, Retry, TaskState,
@@ -12,7 +12,7 @@ use tapemill_queue::{
 use tapemill_runtime::{Outage, Outages, Stage};
 use tokio_util::sync::CancellationToken;
 
-use crate::attempt::{AttemptError, Prepared, Workshop};
+use crate::attempt::{AttemptError, Prepared, Verdict, Workshop};
 use crate::metrics::WorkerMetrics;
 use crate::next::Next;
 use crate::progress::TaskProgress;
@@ -80,8 +80,9 @@ impl Task<'_> {
                 attempt.await
             }
             None => {
-                let attempt =
-                    (self.workshop).attempt(&name, self.claim.bytes, progress, self.cancel);
+                let spec = TaskSpec::of(&self.claim.spec);
+                let bytes = self.claim.bytes;
+                let attempt = (self.workshop).attempt(&name, bytes, spec, progress, self.cancel);
                 attempt.await
             }
         };
@@ -127,12 +128,13 @@ impl Task<'_> {
             }
         }
         let (origin, verdict) = (prepared.origin.clone(), prepared.verdict);
+        let version = prepared.version;
         let (output, name) = (self.workshop.output.clone(), name.clone());
-        let spec = self.claim.spec.clone();
+        let spec = TaskSpec::of(&self.claim.spec);
         let stages = self.workshop.stages.clone();
         let published = tokio::task::spawn_blocking(move || {
             let _publishing = stages.time(Stage::Publish);
-            show(prepared, &output, &name, &spec)
+            show(prepared, &output, &name, spec)
         })
         .await;
         let files = match published {
@@ -162,6 +164,7 @@ impl Task<'_> {
             rows: origin.rows,
             sha256: Receipt::digest(&origin.sha256).expect("a digest was written as digits"),
             files,
+            version,
         };
         self.completed(
             Outcome::Done,
@@ -306,14 +309,19 @@ impl Task<'_> {
 }
 
 /// Shows what was prepared, the kept archive first, and removes what it replaces. Returns the sizes of the tables.
+///
+/// Tables of an older edition of the archive are in the ledger before the first of them is gone.
 fn show(
     prepared: Prepared,
     output: &Output,
     name: &ArchiveName,
-    spec: &str,
+    spec: TaskSpec,
 ) -> Result<Vec<u64>, LakeError> {
     for kept in prepared.kept {
         kept.publish()?;
+    }
+    if prepared.verdict != Verdict::Rest {
+        output.enter_replaced(name, &prepared.origin, &prepared.tables, spec)?;
     }
     let tables = prepared.tables.into_iter();
     let sizes = tables

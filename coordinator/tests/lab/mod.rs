@@ -212,6 +212,7 @@ pub fn receipt(output: &Output, name: &ArchiveName) -> String {
             .iter()
             .map(|table| size(output, name, table))
             .collect(),
+        version: None,
     }
     .to_string()
 }

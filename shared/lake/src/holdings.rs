@@ -107,6 +107,16 @@ impl Holdings {
         name.data.tables().into_iter().map(size).collect()
     }
 
+    /// Whether any of an archive's tables is there.
+    pub fn has_any_of(&self, name: &ArchiveName) -> bool {
+        let is_there = |table: String| {
+            let of_table = self.tables.get(&table);
+            let periods = of_table.and_then(|of| of.get(name.symbol.as_str()));
+            periods.is_some_and(|periods| periods.contains_key(&name.period))
+        };
+        name.data.tables().into_iter().any(is_there)
+    }
+
     /// The published months of a series that still have files of their days beside them. A month counts when every
     /// table of its task is there.
     pub fn months_with_leftover_days(&self, data: Data, symbol: &Symbol) -> BTreeSet<Period> {

@@ -9,10 +9,7 @@ use crate::error::Result;
 use crate::lake::Lake;
 use crate::lineage::CODEC;
 use crate::paths::{LakePath, Layout, TablePath};
-
-/// What a plan says of a task whose month is to replace days that are there. Most replace none, and a bucket need not be
-/// asked to remove what it does not have: where it keeps versions, each such removal would leave a mark.
-pub const REPLACES_DAYS: &str = "days";
+use crate::task_spec::TaskSpec;
 
 /// A lake, and the settings that shape its files.
 #[derive(Debug, Clone)]
@@ -66,14 +63,14 @@ impl Output {
     }
 
     /// Removes the files of a month's days, which its published month replaces; none of them need be there. `spec` is
-    /// what the plan said of the task: in a bucket only [`REPLACES_DAYS`] costs a request, and days that came since the
-    /// plan are left to the next one.
+    /// what the plan said of the task: in a bucket only [`TaskSpec::days`] costs a request, and days that came since the plan
+    /// are left to the next one.
     ///
     /// # Errors
     ///
     /// [`LakeError`](crate::LakeError) for a file that cannot be removed.
-    pub fn finish_month(&self, month: &ArchiveName, spec: &str) -> Result<()> {
-        if self.lake.folder().is_none() && spec != REPLACES_DAYS {
+    pub fn finish_month(&self, month: &ArchiveName, spec: TaskSpec) -> Result<()> {
+        if self.lake.folder().is_none() && !spec.days {
             return Ok(());
         }
         self.remove_days_of(month)

@@ -36,6 +36,7 @@ mod stretch;
 mod sums;
 mod symbol;
 mod tail;
+mod version;
 mod wide;
 
 pub use agg_trade::AggTrade;
@@ -57,3 +58,4 @@ pub use quality::Quality;
 pub use rows::{AgainRows, Cells, MilledRows, NULL, RowOrder, RowsMill, RowsResult, Unique, Words};
 pub use symbol::Symbol;
 pub use tail::{MAX_GAP_DAYS, Now, Unarchived, unarchived};
+pub use version::Version;

@@ -29,7 +29,7 @@ type Outcomes<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// As long as what a worker brings back.
 const SUMMARY: &str =
-    "ok 123456789 12345678 47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU 1234567 23456";
+    "ok 123456789 12345678 47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFUBAgMEBQY 1234567 23456";
 const LEASE: Duration = Duration::from_secs(60);
 /// Periods of a series.
 const MONTHS: usize = 84;

@@ -43,7 +43,7 @@ fn output() -> Completion {
     Completion {
         outcome: Outcome::Done,
         // As long as what a worker brings back.
-        summary: "ok 123456789 12345678 47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU 1234567 23456"
+        summary: "ok 123456789 12345678 47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFUBAgMEBQY 1234567 23456"
             .into(),
         rows: 12_345_678,
         bytes: 123_456_789,
