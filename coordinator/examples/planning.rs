@@ -70,6 +70,7 @@ async fn main() -> Outcomes<()> {
         source,
         output,
         force: false,
+        refresh: false,
     };
     let mut ids = Vec::new();
     for round in ["first", "second"] {

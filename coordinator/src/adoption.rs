@@ -2,15 +2,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tapemill_archive::{SIDECAR_SUFFIX, Source, hex, parse_sidecar};
+use tapemill_archive::Source;
 use tapemill_lake::{CODEC, Lineage, Output, Receipt, read_lineage};
 use tapemill_market::ArchiveName;
 
 use crate::error::PlanError;
+use crate::sidecar::Sidecar;
 use crate::thread::on_a_thread;
-
-/// A sidecar is one line.
-const LARGEST_SIDECAR: u64 = 4096;
 
 /// Looks at outputs, and counts what that costs.
 pub(crate) struct Adoption<'a> {
@@ -92,24 +90,18 @@ impl<'a> Adoption<'a> {
         name: &ArchiveName,
         receipt: &Receipt,
     ) -> Result<bool, PlanError> {
-        let key = name.key();
-        let text = self
-            .source
-            .small(&format!("{key}{SIDECAR_SUFFIX}"), LARGEST_SIDECAR)
-            .await?;
         let verdict = receipt.verdict.as_str();
-        let Some(text) = text else {
-            return Ok(verdict == "no_sidecar");
-        };
-        // A sidecar that cannot be read is a matter for the worker, which says what is wrong with it.
-        let Ok(checksum) = parse_sidecar(&key, &text) else {
-            return Ok(false);
-        };
-        let agrees = hex(&checksum) == receipt.sha256_hex();
-        Ok(if verdict == "ok" {
-            agrees
-        } else {
-            verdict == "stale_sidecar" && !agrees
+        Ok(match Sidecar::of(self.source, &name.key()).await? {
+            Sidecar::Absent => verdict == "no_sidecar",
+            // A matter for the worker, which says what is wrong with it.
+            Sidecar::Unreadable => false,
+            Sidecar::Says(checksum) => {
+                let agrees = checksum == receipt.sha256;
+                match verdict {
+                    "ok" => agrees,
+                    verdict => verdict == "stale_sidecar" && !agrees,
+                }
+            }
         })
     }
 }

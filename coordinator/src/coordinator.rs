@@ -129,6 +129,7 @@ impl Coordinator {
                 source: self.source.clone(),
                 output: self.output.clone(),
                 force: false,
+                refresh: false,
             };
             enqueuer.enqueue(&selection, &found).await
         };

@@ -13,7 +13,8 @@ use tapemill_queue::{Enqueued, NewTask, Queue, TaskId, TaskRecord, TaskState};
 use crate::adoption::Adoption;
 use crate::error::PlanError;
 use crate::selection::Selection;
-use crate::survey::Survey;
+use crate::sidecar::is_other_edition;
+use crate::survey::{Archive, Survey};
 use crate::thread::on_a_thread;
 
 /// Tasks looked up and enqueued at a time.
@@ -49,6 +50,8 @@ pub struct Enqueuer {
     pub output: Output,
     /// Whether finished tasks are done again.
     pub force: bool,
+    /// Whether those are whose archive was published anew with the size it had.
+    pub refresh: bool,
 }
 
 impl Enqueuer {
@@ -66,24 +69,25 @@ impl Enqueuer {
             .fix_settings(&self.output.fixed_settings())
             .await?;
         let asked = survey.rest.iter().map(|(name, _)| name);
-        let names = survey.archives.iter().map(|(name, _)| name).chain(asked);
+        let names = survey.archives.iter().map(|archive| &archive.name);
+        let names = names.chain(asked);
         let holdings = self.holdings(selection.market, names).await?;
         let adoption = Adoption::new(&*self.source, &self.output);
         let mut planned = Planned::default();
         for archives in survey.archives.chunks(CHUNK) {
             let ids: Vec<TaskId> = archives
                 .iter()
-                .map(|(name, _)| TaskId::new(name.task_id()))
+                .map(|archive| TaskId::new(archive.name.task_id()))
                 .collect();
             let known = self.queue.get(&ids).await?;
-            let held = archives.iter().map(|(name, _)| holdings.of(name));
+            let held = archives.iter().map(|archive| holdings.of(&archive.name));
             let mut held: Vec<_> = held.collect();
             self.look_again(selection.market, archives, &known, &mut held)
                 .await?;
             let tasks: Vec<Option<NewTask>> = stream::iter(archives.iter().zip(known).zip(held))
-                .map(|(((name, bytes), known), held)| {
-                    let task = self.plain(selection, name, *bytes, &holdings);
-                    self.task(task, name, known, held, &adoption)
+                .map(|((archive, known), held)| {
+                    let task = self.plain(selection, archive, &holdings);
+                    self.task(task, archive, known, held, &adoption)
                 })
                 .buffered(CHECKS_AT_ONCE)
                 .try_collect()
@@ -92,9 +96,9 @@ impl Enqueuer {
             let tasks: Vec<NewTask> = tasks.into_iter().flatten().collect();
             let enqueued = self.queue.enqueue(&tasks).await?;
             planned.enqueued = sum(planned.enqueued, enqueued);
-            planned.bytes += archives.iter().map(|(_, bytes)| bytes).sum::<u64>();
+            planned.bytes += archives.iter().map(|archive| archive.bytes).sum::<u64>();
             planned.tasks.extend(ids);
-            for (name, _) in archives {
+            for Archive { name, .. } in archives {
                 if !planned.symbols.contains(&name.symbol) {
                     planned.symbols.insert(name.symbol.clone());
                 }
@@ -155,13 +159,8 @@ impl Enqueuer {
     }
 
     /// The task of an archive, whatever is known of it.
-    fn plain(
-        &self,
-        selection: &Selection,
-        name: &ArchiveName,
-        bytes: u64,
-        holdings: &Holdings,
-    ) -> NewTask {
+    fn plain(&self, selection: &Selection, archive: &Archive, holdings: &Holdings) -> NewTask {
+        let Archive { name, bytes, .. } = archive;
         // The id says the rest.
         let spec = TaskSpec {
             days: holdings.has_days_of(name),
@@ -170,7 +169,7 @@ impl Enqueuer {
         NewTask {
             urgent: selection.priority.contains(&name.symbol),
             rank: days_since_epoch(name),
-            bytes,
+            bytes: *bytes,
             spec: spec.to_string(),
             replaces: name.task_ids_of_days().map(TaskId::new).collect(),
             ..NewTask::new(name.task_id(), name.data.to_string())
@@ -182,7 +181,7 @@ impl Enqueuer {
     async fn task(
         &self,
         mut task: NewTask,
-        name: &ArchiveName,
+        archive: &Archive,
         known: Option<TaskRecord>,
         held: Option<Vec<u64>>,
         adoption: &Adoption<'_>,
@@ -191,7 +190,10 @@ impl Enqueuer {
         match known.as_ref().map(|known| known.state) {
             _ if self.force => task.reopen = true,
             Some(TaskState::Done) if is_current(known.as_ref(), bytes, held.as_deref()) => {
-                return Ok(None);
+                if !self.is_renewed(archive, known.as_ref()).await? {
+                    return Ok(None);
+                }
+                task.reopen = true;
             }
             // Its output is gone, or of another codec or settings; or the archive changed; or it is listed now.
             Some(TaskState::Done | TaskState::Missing) => task.reopen = true,
@@ -199,12 +201,24 @@ impl Enqueuer {
             // The queue may be new while the output is not.
             Some(TaskState::Pending) | None => {
                 if let Some(sizes) = held {
-                    let receipt = adoption.receipt(name, bytes, sizes).await?;
+                    let receipt = adoption.receipt(&archive.name, bytes, sizes).await?;
                     task.done = receipt.map(|receipt| receipt.to_string());
                 }
             }
         }
         Ok(Some(task))
+    }
+
+    /// Whether a done task is to be done again although nothing but its archive's edition is another.
+    async fn is_renewed(
+        &self,
+        archive: &Archive,
+        known: Option<&TaskRecord>,
+    ) -> Result<bool, PlanError> {
+        match receipt(known).filter(|_| self.refresh) {
+            Some(receipt) => is_other_edition(&*self.source, archive, &receipt).await,
+            None => Ok(false),
+        }
     }
 
     /// Looks again for the files of done tasks that were not there, or not as they were published.
@@ -214,23 +228,23 @@ impl Enqueuer {
     async fn look_again(
         &self,
         market: Market,
-        archives: &[(ArchiveName, u64)],
+        archives: &[Archive],
         known: &[Option<TaskRecord>],
         held: &mut [Option<Vec<u64>>],
     ) -> Result<(), PlanError> {
         let is_doubtful = |at: &usize| {
             let known = known[*at].as_ref();
             known.is_some_and(|known| known.state == TaskState::Done)
-                && !is_current(known, archives[*at].1, held[*at].as_deref())
+                && !is_current(known, archives[*at].bytes, held[*at].as_deref())
         };
         let doubtful: Vec<usize> = (0..archives.len()).filter(is_doubtful).collect();
         if doubtful.is_empty() || self.force {
             return Ok(());
         }
-        let names = doubtful.iter().map(|at| &archives[*at].0);
+        let names = doubtful.iter().map(|at| &archives[*at].name);
         let holdings = self.holdings(market, names).await?;
         for at in doubtful {
-            held[at] = holdings.of(&archives[at].0);
+            held[at] = holdings.of(&archives[at].name);
         }
         Ok(())
     }

@@ -1,13 +1,13 @@
 //! Asks the archive what there is of a selection, by listing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use tapemill_archive::{Object, Query, Source};
 use tapemill_exchange::{Rest, RestSpec};
 use tapemill_market::{
-    ArchiveName, Chosen, Data, Listed, Now, Period, Symbol, Unarchived, archive_folder,
+    ArchiveName, Chosen, Data, Listed, Now, Period, Symbol, Unarchived, Version, archive_folder,
     archive_stem, choose, days_to_list, symbols_folder, unarchived,
 };
 
@@ -17,7 +17,7 @@ use crate::selection::{RestUse, Selection, Symbols};
 use crate::volume::VolumeFilter;
 
 /// Listings under way at once.
-const LISTINGS_AT_ONCE: usize = 16;
+pub(crate) const LISTINGS_AT_ONCE: usize = 16;
 
 /// Names offered for a symbol that does not exist, and how alike they must be.
 const NEAREST: usize = 3;
@@ -32,11 +32,22 @@ pub enum Asking {
     Probing,
 }
 
+/// An archive as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archive {
+    /// Which it is.
+    pub name: ArchiveName,
+    /// Its size, 0 where unknown.
+    pub bytes: u64,
+    /// Its edition, where a listing tells it.
+    pub version: Option<Version>,
+}
+
 /// What the archive has of a selection.
 #[derive(Debug, Clone, Default)]
 pub struct Survey {
-    /// What to mill and its size, 0 where unknown: priority symbols first, then newest first.
-    pub archives: Vec<(ArchiveName, u64)>,
+    /// What to mill: priority symbols first, then newest first.
+    pub archives: Vec<Archive>,
     /// What should be there and is not.
     pub holes: Vec<ArchiveName>,
     /// What to ask the exchange for, in the same order.
@@ -71,9 +82,12 @@ pub async fn survey(
     let now_us = jiff::Timestamp::now().as_microsecond();
     let found: Vec<Found> = stream::iter(wanted)
         .map(|(data, symbol)| async move {
-            let found = match asking {
+            let (found, versions) = match asking {
                 Asking::Listing => listed(&**source, selection, data, &symbol).await?,
-                Asking::Probing => probe::probed(&**source, selection, data, &symbol).await?,
+                Asking::Probing => {
+                    let probed = probe::probed(&**source, selection, data, &symbol).await?;
+                    (probed, Versions::new())
+                }
             };
             let yesterday = selection.today.yesterday().unwrap_or(selection.today);
             let mut chosen = choose(&found, &selection.range, yesterday);
@@ -99,6 +113,7 @@ pub async fn survey(
                 data,
                 symbol,
                 chosen,
+                versions,
                 rest,
             })
         })
@@ -130,11 +145,15 @@ fn leave_out(
     Ok(())
 }
 
+/// The editions of one symbol's archives of one kind.
+type Versions = BTreeMap<Period, Version>;
+
 /// What was found of one symbol and kind.
 struct Found {
     data: Data,
     symbol: Symbol,
     chosen: Chosen,
+    versions: Versions,
     rest: Vec<Unarchived>,
 }
 
@@ -150,7 +169,7 @@ async fn listed(
     selection: &Selection,
     data: Data,
     symbol: &Symbol,
-) -> Result<Listed, PlanError> {
+) -> Result<(Listed, Versions), PlanError> {
     let range = &selection.range;
     let query = |frequency: &str, first: Option<String>, last: Option<String>| Query {
         folder: archive_folder(selection.market, data, symbol, frequency),
@@ -166,33 +185,41 @@ async fn listed(
             range.last.map(month),
         ))
         .await?;
-    let months = periods(data, symbol, &objects, false);
-    let mut listed = Listed {
-        months: months.collect(),
-        ..Listed::default()
-    };
+    let (mut listed, mut versions) = (Listed::default(), Versions::new());
+    for (period, object) in periods(data, symbol, &objects, false) {
+        listed.months.insert(period, object.bytes);
+        versions.extend(version_of(object).map(|version| (period, version)));
+    }
     let known: BTreeSet<Period> = listed.months.keys().copied().collect();
     for (first, last) in days_to_list(&known, range) {
         let bound = |period: Option<Period>| period.map(|period| period.to_string());
         let objects = source
             .list(&query("daily", bound(first), bound(last)))
             .await?;
-        listed.days.extend(periods(data, symbol, &objects, true));
+        for (period, object) in periods(data, symbol, &objects, true) {
+            listed.days.insert(period, object.bytes);
+            versions.extend(version_of(object).map(|version| (period, version)));
+        }
     }
-    Ok(listed)
+    Ok((listed, versions))
+}
+
+/// The edition of an archive, as a listing tells it.
+pub(crate) fn version_of(object: &Object) -> Option<Version> {
+    Version::of(object.etag.as_deref(), object.last_modified.as_deref())
 }
 
 /// Strays and names of another frequency are passed over: a listing may hold anything.
-fn periods(
+pub(crate) fn periods<'a>(
     data: Data,
-    symbol: &Symbol,
-    objects: &[Object],
+    symbol: &'a Symbol,
+    objects: &'a [Object],
     days: bool,
-) -> impl Iterator<Item = (Period, u64)> {
+) -> impl Iterator<Item = (Period, &'a Object)> {
     objects.iter().filter_map(move |object| {
         let name = object.key.rsplit('/').next()?;
         let period = ArchiveName::period_of(data, symbol, name)?;
-        (period.is_day() == days).then_some((period, object.bytes))
+        (period.is_day() == days).then_some((period, object))
     })
 }
 
@@ -313,7 +340,7 @@ async fn nothing(source: &Arc<dyn Source>, selection: &Selection, found: &[Found
             range: Default::default(),
             ..selection.clone()
         };
-        if let Ok(listed) = listed(&**source, &everything, *data, symbol).await {
+        if let Ok((listed, _)) = listed(&**source, &everything, *data, symbol).await {
             let all: BTreeSet<Period> = listed
                 .months
                 .into_keys()
@@ -354,6 +381,7 @@ fn in_order(selection: &Selection, found: Vec<Found>) -> Survey {
         data,
         symbol,
         chosen,
+        versions,
         rest,
     } in found
     {
@@ -363,12 +391,14 @@ fn in_order(selection: &Selection, found: Vec<Found>) -> Survey {
             symbol: symbol.clone(),
             period,
         };
-        survey.archives.extend(
-            chosen
-                .archives
-                .into_iter()
-                .map(|(period, bytes)| (name(period), bytes)),
-        );
+        let archives = chosen.archives.into_iter();
+        survey
+            .archives
+            .extend(archives.map(|(period, bytes)| Archive {
+                name: name(period),
+                bytes,
+                version: versions.get(&period).copied(),
+            }));
         survey.holes.extend(chosen.holes.into_iter().map(name));
         let asked = rest.into_iter().map(|rest| {
             let closed_by_ms = rest.closed_by_us / 1000;
@@ -384,7 +414,9 @@ fn in_order(selection: &Selection, found: Vec<Found>) -> Survey {
             name.task_id(),
         )
     };
-    survey.archives.sort_by_cached_key(|(name, _)| order(name));
+    survey
+        .archives
+        .sort_by_cached_key(|archive| order(&archive.name));
     survey.rest.sort_by_cached_key(|(name, _)| order(name));
     survey
 }

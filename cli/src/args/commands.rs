@@ -58,6 +58,9 @@ pub struct UpdateArgs {
         help_heading = "Source"
     )]
     pub rest_only: bool,
+    /// Mill again what was published anew with the size it had
+    #[arg(long, conflicts_with = "rest_only", help_heading = "Work")]
+    pub refresh: bool,
 }
 
 /// `plan`.

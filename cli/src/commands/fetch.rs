@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use serde_json::json;
 use tapemill_archive::Brake;
-use tapemill_coordinator::survey;
+use tapemill_coordinator::{Archive, survey};
 use tapemill_lake::{Layout, Output};
 use tapemill_market::{ArchiveName, Thresholds};
 use tapemill_runtime::{Shutdown, exit};
@@ -53,7 +53,7 @@ pub async fn run(
         thresholds: Thresholds::default(),
     };
     let workshop = context::workshop(source, brake, output, true);
-    let bytes: u64 = found.archives.iter().map(|(_, bytes)| bytes).sum();
+    let bytes: u64 = found.archives.iter().map(|archive| archive.bytes).sum();
     let total = found.archives.len();
     terminal.say(&format!(
         "{}, {}",
@@ -64,7 +64,7 @@ pub async fn run(
     let cancel = shutdown.draining().clone();
     let mut counts = Counts::default();
     let mut fetched = stream::iter(&found.archives)
-        .map(|(name, bytes)| {
+        .map(|Archive { name, bytes, .. }| {
             let (workshop, cancel) = (&workshop, &cancel);
             async move {
                 (

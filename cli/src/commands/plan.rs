@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tapemill_archive::Brake;
-use tapemill_coordinator::{Enqueuer, Survey, in_step, survey};
+use tapemill_coordinator::{Archive, Enqueuer, Survey, in_step, survey};
 use tapemill_runtime::exit;
 
 use crate::args::PlanArgs;
@@ -35,6 +35,7 @@ pub async fn run(args: PlanArgs, as_json: bool) -> Result<u8, Failure> {
             source: source.clone(),
             output: output.clone(),
             force: args.force,
+            refresh: false,
         };
         let planned = enqueuer.enqueue(&selection, &found).await?;
         Ok::<_, Failure>((found, planned))
@@ -65,8 +66,8 @@ pub async fn run(args: PlanArgs, as_json: bool) -> Result<u8, Failure> {
 }
 
 fn print_survey(found: &Survey, as_json: bool) {
-    let bytes: u64 = found.archives.iter().map(|(_, bytes)| bytes).sum();
-    for (name, bytes) in &found.archives {
+    let bytes: u64 = found.archives.iter().map(|archive| archive.bytes).sum();
+    for Archive { name, bytes, .. } in &found.archives {
         if as_json {
             println!(
                 "{}",

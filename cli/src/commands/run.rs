@@ -37,7 +37,7 @@ pub async fn run(
     terminal: &Terminal,
     shutdown: &Shutdown,
 ) -> Result<u8, Failure> {
-    finish(args, RestUse::Nothing, as_json, terminal, shutdown).await
+    finish(args, Wanted::default(), as_json, terminal, shutdown).await
 }
 
 /// Brings the selection up to now: `run`, and what only the exchange has.
@@ -52,7 +52,12 @@ pub async fn update(
         (false, true) => RestUse::Nothing,
         (false, false) => RestUse::Unarchived,
     };
-    finish(args.run, rest, as_json, terminal, shutdown).await
+    let wanted = Wanted {
+        rest,
+        refresh: args.refresh,
+        these: None,
+    };
+    finish(args.run, wanted, as_json, terminal, shutdown).await
 }
 
 /// Makes these again, whatever is there: of their archives, or what the exchange has. Exit code as of `run`.
@@ -66,23 +71,27 @@ pub(super) async fn remake(
         true => RestUse::Nothing,
         false => RestUse::Unarchived,
     };
-    finish_these(args, rest, Some(these), false, terminal, shutdown).await
+    let wanted = Wanted {
+        rest,
+        refresh: false,
+        these: Some(these),
+    };
+    finish(args, wanted, false, terminal, shutdown).await
+}
+
+/// What is wanted beside the arguments.
+#[derive(Default)]
+struct Wanted {
+    rest: RestUse,
+    /// What was published anew with the size it had.
+    refresh: bool,
+    /// Only these tasks of the selection.
+    these: Option<BTreeSet<String>>,
 }
 
 async fn finish(
     args: RunArgs,
-    rest: RestUse,
-    as_json: bool,
-    terminal: &Terminal,
-    shutdown: &Shutdown,
-) -> Result<u8, Failure> {
-    finish_these(args, rest, None, as_json, terminal, shutdown).await
-}
-
-async fn finish_these(
-    args: RunArgs,
-    rest: RestUse,
-    these: Option<BTreeSet<String>>,
+    wanted: Wanted,
     as_json: bool,
     terminal: &Terminal,
     shutdown: &Shutdown,
@@ -101,8 +110,7 @@ async fn finish_these(
     workshop.rest = context::rest(&args.rest, queue.clone())?;
     let job = Job {
         queue,
-        rest,
-        these,
+        wanted,
         id: context::worker_id(&args.work),
         board: Arc::new(Board::default()),
         around: Around::default(),
@@ -129,9 +137,7 @@ async fn finish_these(
 /// What a run works with.
 struct Job {
     args: RunArgs,
-    rest: RestUse,
-    /// Only these tasks of the selection.
-    these: Option<BTreeSet<String>>,
+    wanted: Wanted,
     queue: Arc<dyn Queue>,
     workshop: Workshop,
     id: WorkerId,
@@ -215,7 +221,7 @@ impl Job {
 
     async fn plan(&self, force: bool, terminal: &Terminal) -> Result<Plan, Failure> {
         let mut selection = context::selection(&self.args.selection, &self.args.rest)?;
-        selection.rest = self.rest;
+        selection.rest = self.wanted.rest;
         let source = &self.workshop.source;
         let planning = async {
             let exchange = self.workshop.rest.as_deref();
@@ -224,14 +230,14 @@ impl Job {
             let mut found = match found {
                 // What has no source any more is not made again.
                 Err(PlanError::Nothing { .. } | PlanError::NoSuchSymbol { .. })
-                    if self.these.is_some() =>
+                    if self.wanted.these.is_some() =>
                 {
                     Survey::default()
                 }
                 found => found?,
             };
-            if let Some(these) = &self.these {
-                (found.archives).retain(|(name, _)| these.contains(&name.task_id()));
+            if let Some(these) = &self.wanted.these {
+                (found.archives).retain(|archive| these.contains(&archive.name.task_id()));
                 (found.rest).retain(|(name, _)| these.contains(&name.task_id()));
                 found.holes.clear();
             }
@@ -240,6 +246,7 @@ impl Job {
                 source: source.clone(),
                 output: self.workshop.output.clone(),
                 force,
+                refresh: self.wanted.refresh,
             };
             let planned = enqueuer.enqueue(&selection, &found).await?;
             Ok::<_, Failure>((found, planned))

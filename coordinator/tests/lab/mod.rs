@@ -87,6 +87,7 @@ impl Lab {
             source: self.source.clone(),
             output: self.output.clone(),
             force: false,
+            refresh: false,
         };
         enqueuer.enqueue(&selection, &found).await
     }
