@@ -243,6 +243,11 @@ pub struct VerifyArgs {
 /// `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
+    /// List the archive again, and print what was published anew or withdrawn since it was milled
+    #[arg(long, conflicts_with = "summary")]
+    pub changes: bool,
+    #[command(flatten)]
+    pub source: SourceArgs,
     #[command(flatten)]
     pub output: OutputArgs,
     #[command(flatten)]

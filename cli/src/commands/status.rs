@@ -13,8 +13,11 @@ use crate::context;
 use crate::failure::Failure;
 use crate::format;
 
-/// Counts, rate, ETA and workers; with `--summary` symbols and the output too.
+/// Counts, rate, ETA and workers; with `--summary` symbols and the output too; or what changed in the archive.
 pub async fn run(args: StatusArgs, as_json: bool) -> Result<u8, Failure> {
+    if args.changes {
+        return super::changes::run(args, as_json).await;
+    }
     let queue = context::existing_queue(&args.queue, &args.output).await?;
     let url = context::shown_queue(&args.queue, &args.output)?;
     let (stats, workers) = (queue.stats().await?, queue.workers().await?);
