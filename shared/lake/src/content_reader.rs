@@ -40,6 +40,10 @@ impl OpenFile {
         &self.path
     }
 
+    pub fn blob(&self) -> &Arc<dyn Blob> {
+        &self.blob
+    }
+
     pub fn size(&self) -> u64 {
         self.blob.size()
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::error::{LakeError, Result};
 use crate::local::LocalStore;
-use crate::paths::{LakePath, Layout, TablePath};
+use crate::paths::{LakePath, Layout, RAW, TablePath};
 use crate::s3::{S3Settings, S3Store};
 use crate::store::{Blob, Store};
 
@@ -153,6 +153,31 @@ impl Lake {
             usage.bytes += bytes;
         })?;
         Ok(Some(usage))
+    }
+
+    /// Every other Parquet file in a folder of a table: its name is not that of one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lake::tables`].
+    pub fn strays(&self) -> Result<Vec<String>> {
+        let mut strays = Vec::new();
+        self.store.list("", &mut |path, _| {
+            let is_own = path.starts_with(['_', '.']) || path.starts_with(RAW);
+            let is_hidden = path
+                .rsplit('/')
+                .next()
+                .is_some_and(|name| name.starts_with('.'));
+            if path.ends_with(".parquet")
+                && !is_own
+                && !is_hidden
+                && TablePath::parse(path).is_none()
+            {
+                strays.push(path.to_owned());
+            }
+        })?;
+        strays.sort();
+        Ok(strays)
     }
 
     /// A published file, opened, and where it lies for messages.

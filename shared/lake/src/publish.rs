@@ -53,6 +53,14 @@ impl Part {
         })
     }
 
+    /// A part of another kind.
+    pub(crate) fn of(draft: Box<dyn Draft>, place: &LakePath) -> Part {
+        Part {
+            draft,
+            place: place.clone(),
+        }
+    }
+
     /// The bytes in the part so far.
     pub fn bytes(&self) -> u64 {
         self.draft.bytes()

@@ -53,6 +53,11 @@ impl TableReader {
         &self.lineage
     }
 
+    /// The file itself, as it was opened.
+    pub(crate) fn file(&self) -> &OpenFile {
+        &self.file
+    }
+
     /// The columns and their types.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema

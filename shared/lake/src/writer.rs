@@ -88,6 +88,16 @@ impl TableWriter {
         schema: &Schema,
         options: &TableOptions,
     ) -> Result<TableWriter> {
+        TableWriter::begin(place, schema, options, || Part::create(lake, place))
+    }
+
+    /// Begins a table in a part of the caller's, which is made once the schema and the options are found fit.
+    pub(crate) fn begin(
+        place: &LakePath,
+        schema: &Schema,
+        options: &TableOptions,
+        part: impl FnOnce() -> Result<Part>,
+    ) -> Result<TableWriter> {
         let refused = |problem: &str| LakeError::Table {
             table: place.to_string(),
             problem: problem.to_owned(),
@@ -101,7 +111,7 @@ impl TableWriter {
         let content = ContentDigest::new(place.as_str(), schema)?;
         let order = OrderCheck::new(place.as_str(), schema, &options.sort_by, options.unique)?;
         let schema = plain_schema(schema);
-        let part = Part::create(lake, place)?;
+        let part = part()?;
         let part_path = part.shown().to_path_buf();
         let writing = |error| LakeError::writing(&part_path, error);
         let properties =
