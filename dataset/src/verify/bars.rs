@@ -1,16 +1,91 @@
-//! What no candle can be.
+//! What no candle, minute or event can be, and what few are.
 
-use tapemill_market::{Bars, Data, Kline};
+use tapemill_market::{Bars, Data, Kline, Minute};
 
-/// Candles that cannot be, counted by what is wrong with them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct OddBars {
+use super::limits::Limits;
+
+/// Bars of which the mean volume is taken.
+const WINDOW: usize = 24;
+
+/// A volume is compared with those before it in bars of this length and longer: single minutes may be of anything.
+const SPIKES_FROM_US: i64 = 3_600_000_000;
+
+/// Rows that cannot be, or are out of the ordinary, counted by what is odd about them.
+#[derive(Debug, Clone)]
+pub(super) struct OddRows {
+    limits: Limits,
+    now_us: i64,
     counts: Vec<(&'static str, u64)>,
+    last_close: Option<f64>,
+    /// The volumes of the last bars, and where the next goes.
+    volumes: Vec<f64>,
+    next: usize,
 }
 
-impl OddBars {
-    /// Looks at one candle. A premium may be below zero.
-    pub fn look(&mut self, data: Data, bar: &Kline) {
+impl OddRows {
+    pub fn new(limits: Limits, now_us: i64) -> Self {
+        Self {
+            limits,
+            now_us,
+            counts: Vec::new(),
+            last_close: None,
+            volumes: Vec::new(),
+            next: 0,
+        }
+    }
+
+    /// Looks at one minute of trades.
+    pub fn minute(&mut self, minute: &Minute) {
+        let prices = [
+            minute.price_first,
+            minute.price_last,
+            minute.price_high,
+            minute.price_low,
+        ];
+        let sums = [
+            minute.base_volume,
+            minute.quote_volume,
+            minute.taker_buy_quote,
+            minute.taker_sell_quote,
+        ];
+        self.time(minute.minute_us);
+        self.count_if(
+            "price not above zero",
+            prices.iter().any(|price| *price <= 0.0),
+        );
+        self.count_if(
+            "negative volume or count",
+            sums.iter().any(|sum| *sum < 0.0),
+        );
+        self.close(minute.price_last);
+    }
+
+    /// Looks at a rate of funding.
+    pub fn funding(&mut self, rate: f64) {
+        self.count_if(
+            "funding rate out of the ordinary",
+            rate.abs() > self.limits.funding_rate,
+        );
+    }
+
+    /// Looks at a price of an event.
+    pub fn price(&mut self, price: f64) {
+        self.count_if("price not above zero", price <= 0.0);
+    }
+
+    /// Looks at a quantity of an event.
+    pub fn quantity(&mut self, quantity: f64) {
+        self.count_if("negative volume or count", quantity < 0.0);
+    }
+
+    /// Looks at the time of a row.
+    pub fn time(&mut self, time_us: i64) {
+        self.count_if("time in the future", time_us > self.now_us);
+    }
+
+    /// Looks at one candle. A premium may be below zero, and changes by any part.
+    pub fn bar(&mut self, data: Data, bar: &Kline) {
+        self.time(bar.open_time_us);
         let (highest, lowest) = (bar.open.max(bar.close), bar.open.min(bar.close));
         let may_be_negative = matches!(data, Data::Klines(Bars::PremiumIndex, _));
         let prices = [bar.open, bar.high, bar.low, bar.close];
@@ -54,20 +129,53 @@ impl OddBars {
                     .any(|value| !value.is_finite()),
             ),
         ] {
-            if is_so {
-                self.count(what);
-            }
+            self.count_if(what, is_so);
+        }
+        if !may_be_negative {
+            self.close(bar.close);
+        }
+        if let Data::Klines(Bars::Trade, interval) = data
+            && interval
+                .length_us()
+                .is_none_or(|length| length >= SPIKES_FROM_US)
+        {
+            self.volume(bar.volume);
         }
     }
 
-    fn count(&mut self, what: &'static str) {
+    fn close(&mut self, close: f64) {
+        if let Some(last) = self.last_close.replace(close) {
+            let change = (close / last - 1.0).abs();
+            self.count_if(
+                "price out of the ordinary",
+                last > 0.0 && change > self.limits.price_change,
+            );
+        }
+    }
+
+    fn volume(&mut self, volume: f64) {
+        if self.volumes.len() < WINDOW {
+            self.volumes.push(volume);
+            return;
+        }
+        let mean = self.volumes.iter().sum::<f64>() / WINDOW as f64;
+        let spike = mean > 0.0 && volume > self.limits.volume_spike * mean;
+        self.count_if("volume out of the ordinary", spike);
+        self.volumes[self.next] = volume;
+        self.next = (self.next + 1) % WINDOW;
+    }
+
+    fn count_if(&mut self, what: &'static str, is_so: bool) {
+        if !is_so {
+            return;
+        }
         match self.counts.iter_mut().find(|(known, _)| *known == what) {
             Some((_, count)) => *count += 1,
             None => self.counts.push((what, 1)),
         }
     }
 
-    /// In words; `None` when every candle can be.
+    /// In words; `None` where nothing is odd.
     pub fn words(&self) -> Option<String> {
         let counts = self.counts.iter();
         let words: Vec<_> = counts
@@ -97,16 +205,21 @@ mod tests {
         }
     }
 
+    fn odd() -> OddRows {
+        OddRows::new(Limits::default(), 1_000)
+    }
+
     #[track_caller]
-    fn words(data: &str, bar: Kline) -> String {
-        let mut odd = OddBars::default();
-        odd.look(data.parse().unwrap(), &bar);
+    fn words(data: &str, bars: impl IntoIterator<Item = Kline>) -> String {
+        let mut odd = odd();
+        let data = data.parse().unwrap();
+        bars.into_iter().for_each(|bar| odd.bar(data, &bar));
         odd.words().unwrap_or_default()
     }
 
     #[test]
     fn each_rule_has_its_words() {
-        let trades = |bar| words("klines:1m", bar);
+        let trades = |bar| words("klines:1m", [bar]);
         assert_eq!(trades(bar()), "");
         assert_eq!(trades(Kline { high: 0.5, ..bar() }), "high below low: 1");
         assert_eq!(
@@ -149,6 +262,13 @@ mod tests {
             }),
             "not a number: 1"
         );
+        assert_eq!(
+            trades(Kline {
+                open_time_us: 1_001,
+                ..bar()
+            }),
+            "time in the future: 1"
+        );
     }
 
     #[test]
@@ -160,10 +280,54 @@ mod tests {
             close: -2.0,
             ..bar()
         };
-        assert_eq!(words("premiumIndexKlines:1h", below), "");
+        let far = Kline {
+            close: -1.0,
+            ..below
+        };
+        assert_eq!(words("premiumIndexKlines:1h", [below, far]), "");
         assert_eq!(
-            words("markPriceKlines:1h", below),
+            words("markPriceKlines:1h", [below]),
             "price not above zero: 1"
+        );
+    }
+
+    #[test]
+    fn a_jump_of_the_close_and_a_spike_of_the_volume_are_told() {
+        let high = Kline {
+            high: 5.0,
+            close: 4.0,
+            ..bar()
+        };
+        assert_eq!(
+            words("klines:1m", [bar(), high]),
+            "price out of the ordinary: 1"
+        );
+        let spike = Kline {
+            volume: 401.0,
+            ..bar()
+        };
+        let bars = |interval: &str| {
+            words(
+                interval,
+                std::iter::repeat_n(bar(), 24).chain([spike, bar()]),
+            )
+        };
+        assert_eq!(bars("klines:1h"), "volume out of the ordinary: 1");
+        assert_eq!(bars("klines:1m"), "");
+    }
+
+    #[test]
+    fn events_have_rules_too() {
+        let mut odd = odd();
+        odd.price(0.0);
+        odd.quantity(-1.0);
+        odd.funding(-0.011);
+        odd.funding(0.01);
+        assert_eq!(
+            odd.words().as_deref(),
+            Some(
+                "price not above zero: 1, negative volume or count: 1, funding rate out of the ordinary: 1"
+            )
         );
     }
 }

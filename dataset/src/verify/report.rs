@@ -118,9 +118,7 @@ fn map(page: &mut String, title: &str, series: &Series<'_>) {
             };
             let worst = findings.iter().max_by_key(|finding| rank(finding.verdict));
             let verdict = worst.map_or("ok", |finding| finding.verdict.as_str());
-            let reasons = findings
-                .iter()
-                .filter(|finding| finding.verdict != Verdict::Ok);
+            let reasons = findings.iter().filter(|finding| !finding.reason.is_empty());
             let reasons: Vec<_> = reasons
                 .map(|finding| format!("{}: {}", finding.file, finding.reason))
                 .collect();
