@@ -6,6 +6,7 @@ mod commands;
 mod output;
 mod selection;
 mod source;
+mod verify;
 mod work;
 
 use std::path::PathBuf;
@@ -15,12 +16,12 @@ use tapemill_runtime::LogFormat;
 
 pub use commands::{
     CleanupArgs, ConfigCommand, CoordinatorArgs, DemoArgs, FetchArgs, PlanArgs, QueueCommand,
-    QueueOnlyArgs, RunArgs, StatusArgs, SymbolsArgs, TasksArgs, TasksCommand, UpdateArgs,
-    VerifyArgs, WorkerArgs,
+    QueueOnlyArgs, RunArgs, StatusArgs, SymbolsArgs, TasksArgs, TasksCommand, UpdateArgs, WorkerArgs,
 };
 pub use output::{OutputArgs, ShapeArgs};
 pub use selection::SelectionArgs;
 pub use source::{AskingArgs, RestArgs, SourceArgs};
+pub use verify::{LimitArgs, VerifyArgs};
 pub use work::{ListenArgs, QueueArgs, ReplanArgs, WorkArgs};
 
 /// Binance's public market-data archives into research-ready minutes and order-flow factors.

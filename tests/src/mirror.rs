@@ -61,8 +61,12 @@ impl Mirror {
 
     /// Lays down plain um aggTrades and the one-minute klines of the same trades.
     pub fn tape(&self, symbol: &str, period: &str, rows: u64) -> (Archive, Archive) {
-        let laid =
-            trades_of(symbol, period, rows).write_with_klines(self.root(), &Packing::default());
+        self.tape_of(&trades_of(symbol, period, rows))
+    }
+
+    /// Lays down aggTrades and the one-minute klines of the same trades.
+    pub fn tape_of(&self, spec: &AggTradesSpec) -> (Archive, Archive) {
+        let laid = spec.write_with_klines(self.root(), &Packing::default());
         let (trades, klines, _) = laid.expect("the archives can be written");
         (trades, klines)
     }

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use tapemill_tests::{Lab, Python, hashes};
+use tapemill_lake::{Lake, LakePath, read_lineage};
+use tapemill_standin::generate::AggTradesSpec;
+use tapemill_tests::{Lab, Python, hashes, trades_of};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tapemill-under-test");
 
@@ -174,6 +176,7 @@ fn every_planted_defect_is_named_and_run_repairs_what_it_can() {
             "defect aggtrades_1m/um/ETHUSDT/2024-02.parquet hours",
             "note aggtrades_1m/um/ETHUSDT/2024-03-01.parquet no_klines",
             "defect aggtrades_1m/um/ETHUSDT/2024-03-02.parquet period",
+            "defect factors_1h/um/ETHUSDT/2024-02.parquet bytes",
             "defect factors_1h/um/ETHUSDT/2024-03-02.parquet period",
             "defect klines_1h_from_1m/um/ETHUSDT/2024-03-01.parquet incomplete",
             "defect klines_1m/um/BTCUSDT/2024-01.parquet unreadable",
@@ -194,8 +197,8 @@ fn every_planted_defect_is_named_and_run_repairs_what_it_can() {
 
     // In words the same, and only what is wrong.
     let shown = lab.command(&["verify"]).run().expect(4);
-    assert_eq!(shown.stdout.lines().count(), 16, "{}", shown.stdout);
-    assert!(shown.stderr.contains("15 defects"), "{}", shown.stderr);
+    assert_eq!(shown.stdout.lines().count(), 17, "{}", shown.stdout);
+    assert!(shown.stderr.contains("16 defects"), "{}", shown.stderr);
 
     // As a page and as a document.
     let report = lab.folder().join("report");
@@ -208,11 +211,11 @@ fn every_planted_defect_is_named_and_run_repairs_what_it_can() {
     lab.command(&words).run().expect(4);
     let json = fs::read_to_string(report.join("verify.json")).expect("it was written");
     let json: Value = serde_json::from_str(&json).expect("it is JSON");
-    assert_eq!(json["counts"]["defect"], 15);
+    assert_eq!(json["counts"]["defect"], 16);
     let page = fs::read_to_string(report.join("verify.html")).expect("it was written");
     assert_eq!(
         page.matches("<td class=defect>").count(),
-        15,
+        16,
         "each is listed"
     );
     assert!(page.contains("<th scope=row>ETHUSDT"));
@@ -226,7 +229,7 @@ fn every_planted_defect_is_named_and_run_repairs_what_it_can() {
             .filter(|finding| finding["kind"] == kind)
             .count()
     };
-    assert_eq!((of("fixed"), of("period"), of("foreign")), (12, 2, 1));
+    assert_eq!((of("fixed"), of("period"), of("foreign")), (13, 2, 1));
     let content = fixed
         .iter()
         .find(|finding| finding["file"] == "aggtrades_1m/um/BTCUSDT/2024-01.parquet");
@@ -275,6 +278,7 @@ fn minutes_are_held_against_the_klines_of_the_exchange() {
         [
             "note aggtrades_1m/um/ETHUSDT/2024-01-01.parquet no_klines",
             "note aggtrades_1m/um/SOLUSDT/2024-01-01.parquet klines",
+            "note klines_1m/um/SOLUSDT/2024-01-01.parquet quirks",
         ]
     );
     let odd = found.iter().find(|finding| finding["kind"] == "klines");
@@ -370,79 +374,113 @@ fn a_day_beside_its_month_is_a_note_and_a_moved_month_a_defect() {
     );
 }
 
+/// Tables of other archives of the same names, put in the place of those that were made here.
+fn forge(lab: &Lab, symbol: &str) {
+    let other = Lab::new(BINARY);
+    let spec = AggTradesSpec {
+        seed: 2,
+        ..trades_of(symbol, "2024-01-01", 500)
+    };
+    other.mirror.tape_of(&spec);
+    other.everything(&["run", "-q"]).run().expect(0);
+    for name in hashes(&other.output()).into_keys() {
+        fs::copy(other.output().join(&name), file(lab, &name)).expect("a copy");
+    }
+}
+
 #[test]
 fn milling_once_more_proves_what_digests_cannot() {
     let lab = Lab::new(BINARY);
-    lab.mirror.tape("BTCUSDT", "2024-01-01", 500);
-    let (trades, _) = lab.mirror.tape("ETHUSDT", "2024-01-01", 500);
+    let (trades, _) = lab.mirror.tape("BTCUSDT", "2024-01-01", 500);
+    lab.mirror.tape("ETHUSDT", "2024-01-01", 500);
     lab.everything(&["run", "-q"]).run().expect(0);
-    // A forgery: the minutes and their hours agree with each other and with their digests.
-    let script = "write(row('whale_buy_quote', 3, 1.0))";
-    rewrite(
-        &file(&lab, "aggtrades_1m/um/BTCUSDT/2024-01-01.parquet"),
-        script,
-    );
-    assert_eq!(
-        told(&verify(
-            &lab,
-            &["--data", "aggTrades", "--symbols", "BTCUSDT"],
-            4
-        ))
-        .len(),
-        1
-    );
-    rewrite(
-        &file(&lab, "factors_1h/um/BTCUSDT/2024-01-01.parquet"),
-        script,
-    );
-    rewrite(
-        &file(&lab, "klines_1m/um/BTCUSDT/2024-01-01.parquet"),
-        "write(row('taker_buy_quote_volume', 3, 1.0))",
-    );
-    lab.mirror.remove(&trades);
-    // A footer that names other bytes: the archive's checksum tells, and so does milling once more.
-    let forged = "sources = json.loads(footer[b'tapemill.sources'])\nsources[0]['sha256'] = '0' * 64\nfooter[b'tapemill.sources'] = json.dumps(sources).encode()\nwrite(table)";
-    for dataset in ["klines_1m", "klines_1h_from_1m"] {
-        rewrite(
-            &file(&lab, &format!("{dataset}/um/ETHUSDT/2024-01-01.parquet")),
-            forged,
-        );
-    }
-    let klines = [
-        "verify",
-        "--json",
-        "--sidecars",
-        "--symbols",
-        "ETHUSDT",
-        "--data",
-        "klines:1m",
+    let contents_of_sound = contents_of(&lab, "ETHUSDT");
+    // A forgery: each table is what its footer says, and all agree with each other.
+    forge(&lab, "ETHUSDT");
+    let of = |kind: &str| {
+        [
+            "aggtrades_1m",
+            "factors_1h",
+            "klines_1h_from_1m",
+            "klines_1m",
+        ]
+        .map(|table| format!("defect {table}/um/ETHUSDT/2024-01-01.parquet {kind}"))
+    };
+
+    // The queue knows what was published.
+    let known = told(&verify(&lab, &[], 4));
+    assert_eq!(known, [of("receipt")[0].clone(), of("receipt")[3].clone()]);
+    fs::remove_file(lab.output().join("queue.db")).expect("it was there");
+    assert_eq!(told(&verify(&lab, &[], 0)), [""; 0]);
+    // The archive's checksums tell, and so does milling once more.
+    let compared = lab.from_source(&["verify", "--json"]).run().expect(4);
+    assert_eq!(told(&compared.json_lines()), of("sidecar"));
+    let source = [
+        "--source",
+        lab.mirror.root().to_str().expect("a plain path"),
     ];
-    let compared = lab.from_source(&klines).run().expect(4);
-    assert_eq!(
-        told(&compared.json_lines()),
-        [
-            "defect klines_1h_from_1m/um/ETHUSDT/2024-01-01.parquet sidecar",
-            "defect klines_1m/um/ETHUSDT/2024-01-01.parquet sidecar",
-        ]
+    for entry in ["aggTrades", "klines"] {
+        let pattern = format!("{entry}/ETHUSDT");
+        remove_sidecars(lab.mirror.root(), &pattern);
+    }
+    lab.mirror.remove(&trades);
+    let words = [&["verify", "--json", "--remill", "--no-rest"][..], &source].concat();
+    let remilled = lab.command(&words).run().expect(4);
+    let mut expected = vec![
+        "note aggtrades_1m/um/BTCUSDT/2024-01-01.parquet sidecar".to_owned(),
+        of("remill")[0].clone(),
+        "note factors_1h/um/BTCUSDT/2024-01-01.parquet sidecar".to_owned(),
+    ];
+    expected.extend(of("remill")[1..].to_vec());
+    expected.sort_by(|a, b| a.split(' ').nth(1).cmp(&b.split(' ').nth(1)));
+    assert_eq!(told(&remilled.json_lines()), expected);
+    let reason = |found: &[Value]| found[0]["reason"].as_str().expect("a text").to_owned();
+    let first = reason(&remilled.json_lines());
+    assert!(
+        first.ends_with("its archive could not be milled once more"),
+        "{first}"
     );
 
-    let remilled = lab
-        .from_source(&["verify", "--json", "--remill", "--no-rest"])
-        .run()
-        .expect(4);
-
-    let mut told = told(&remilled.json_lines());
-    told.retain(|line| !line.ends_with(" hours") && !line.ends_with(" klines"));
+    // What only milling once more finds is mended like everything else.
+    let fixed = [
+        &["verify", "-q", "--fix", "--remill", "--no-rest"][..],
+        &source,
+    ]
+    .concat();
+    lab.command(&fixed).run().expect(0);
     assert_eq!(
-        told,
-        [
-            "note aggtrades_1m/um/ETHUSDT/2024-01-01.parquet no_archive",
-            "defect factors_1h/um/BTCUSDT/2024-01-01.parquet remill",
-            "note factors_1h/um/ETHUSDT/2024-01-01.parquet no_archive",
-            "defect klines_1h_from_1m/um/ETHUSDT/2024-01-01.parquet lineage",
-            "defect klines_1m/um/ETHUSDT/2024-01-01.parquet lineage",
-        ]
+        contents_of(&lab, "ETHUSDT"),
+        contents_of_sound,
+        "the archive's rows are back"
     );
+}
+
+/// The digests of a symbol's rows.
+fn contents_of(lab: &Lab, symbol: &str) -> Vec<String> {
+    let lake = Lake::local(lab.output());
+    let names = hashes(&lab.output()).into_keys();
+    let names = names.filter(|name| name.contains(symbol));
+    let content = |name: String| {
+        let path = LakePath::parse(&name).expect("it is a path");
+        read_lineage(&lake, &path).expect("it can be read").content
+    };
+    names.map(content).collect()
+}
+
+/// Removes the checksum files below a folder whose paths contain a text.
+fn remove_sidecars(root: &Path, containing: &str) {
+    for entry in fs::read_dir(root).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            remove_sidecars(&path, containing);
+        } else if path.to_string_lossy().contains(containing)
+            && path
+                .extension()
+                .is_some_and(|extension| extension == "CHECKSUM")
+        {
+            fs::remove_file(&path).expect("it was there");
+        }
+    }
 }
 
 #[test]

@@ -190,56 +190,6 @@ pub struct SymbolsArgs {
     pub on: Option<jiff::civil::Date>,
 }
 
-/// `verify`: everything, unless a part is selected.
-#[derive(Debug, Args)]
-pub struct VerifyArgs {
-    #[command(flatten)]
-    pub output: OutputArgs,
-    /// Only of this market
-    #[arg(long)]
-    pub market: Option<Market>,
-    /// Only tables of these kinds of data
-    #[arg(long, value_name = "LIST")]
-    pub data: Option<String>,
-    /// Only these symbols: a list, @FILE, or all
-    #[arg(long, value_name = "LIST")]
-    pub symbols: Option<String>,
-    /// Only symbols that traded at least as much within the last 24 hours, in their quote (cm: in USD), as the
-    /// exchange's ticker says now; without --market all three markets are asked
-    #[arg(long, value_name = "QUOTE", value_parser = decimal)]
-    pub min_volume: Option<Decimal>,
-    /// From this month or day on
-    #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
-    pub start: Option<String>,
-    /// To this month or day, inclusive
-    #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
-    pub end: Option<String>,
-    /// Write the verdicts to DIR/verify.json, and DIR/verify.html with a map of symbols and months
-    #[arg(long, value_name = "DIR")]
-    pub report: Option<PathBuf>,
-    /// Ask the source for the checksum of each archive and hold it against what the tables say they were made of
-    #[arg(long)]
-    pub sidecars: bool,
-    /// Mill each archive once more and hold the rows against those on disk; takes as long as a run, and the disk of a symbol
-    #[arg(long)]
-    pub remill: bool,
-    /// Make defective and lacking tables again from what they are made of
-    #[arg(long)]
-    pub fix: bool,
-    #[command(flatten)]
-    pub source: SourceArgs,
-    #[command(flatten)]
-    pub asking: AskingArgs,
-    #[command(flatten)]
-    pub rest: RestArgs,
-    #[command(flatten)]
-    pub shape: ShapeArgs,
-    #[command(flatten)]
-    pub queue: QueueArgs,
-    #[command(flatten)]
-    pub work: WorkArgs,
-}
-
 /// `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {

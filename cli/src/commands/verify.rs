@@ -2,22 +2,28 @@
 
 mod lacking;
 mod on_disk;
+mod receipts;
 mod remake;
 mod sidecars;
+mod superseded;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
-use tapemill_dataset::verify::{Finding, Verdict, holes, html_report, json_report, verify};
-use tapemill_lake::{LakeError, LakePath};
+use tapemill_archive::OFFICIAL_BASE;
+use tapemill_dataset::verify::{
+    Finding, Limits, Options, Verdict, holes, html_report, json_report, strays, verify,
+};
+use tapemill_lake::{Lake, LakeError, LakePath};
+use tapemill_queue::Queue;
 use tapemill_runtime::{Shutdown, cores, exit};
 
 use on_disk::OnDisk;
 use remake::Went;
 
-use crate::args::VerifyArgs;
+use crate::args::{LimitArgs, VerifyArgs};
 use crate::context;
 use crate::failure::Failure;
 use crate::format;
@@ -31,7 +37,17 @@ pub async fn run(
     shutdown: &Shutdown,
 ) -> Result<u8, Failure> {
     let wanted = Arc::new(OnDisk::of(&args).await?);
-    let (mut found, left_out) = judged(&args, &wanted).await?;
+    // Kept until all is judged.
+    let mut klines = None;
+    if args.against_klines {
+        let fetched = remake::klines(&args, &wanted, terminal, shutdown).await?;
+        let Some(fetched) = fetched else {
+            return Ok(exit::INTERRUPTED);
+        };
+        klines = Some(fetched);
+    }
+    let klines = klines.as_ref().map(|folder| Lake::local(folder.path()));
+    let (mut found, left_out) = judged(&args, &wanted, klines.clone()).await?;
     if let Some(line) = left_out {
         terminal.say(&line);
     }
@@ -40,15 +56,8 @@ pub async fn run(
             "there is no table of this selection; check --output and the selection"
         )));
     }
-    if args.fix {
-        let before = found;
-        if remake::fix(&args, &before, terminal, shutdown).await? == Went::Interrupted {
-            return Ok(exit::INTERRUPTED);
-        }
-        (found, _) = judged(&args, &wanted).await?;
-        tell_fixed(&before, &mut found);
-    }
-    if args.sidecars {
+    let with_sidecars = args.sidecars || args.source.source != OFFICIAL_BASE;
+    if with_sidecars {
         sidecars::compare(&args, &mut found).await?;
     }
     if args.remill
@@ -56,6 +65,18 @@ pub async fn run(
     {
         return Ok(exit::INTERRUPTED);
     }
+    if args.fix {
+        if remake::fix(&args, &found, terminal, shutdown).await? == Went::Interrupted {
+            return Ok(exit::INTERRUPTED);
+        }
+        let before = found;
+        (found, _) = judged(&args, &wanted, klines).await?;
+        if with_sidecars {
+            sidecars::compare(&args, &mut found).await?;
+        }
+        tell_fixed(before, &mut found);
+    }
+    superseded::remove(&args, &mut found).await?;
     tell(&found, as_json, terminal);
     if let Some(folder) = &args.report {
         let json = format!("{:#}\n", json_report(&found));
@@ -72,40 +93,79 @@ pub async fn run(
 async fn judged(
     args: &VerifyArgs,
     wanted: &Arc<OnDisk>,
+    klines: Option<Lake>,
 ) -> Result<(Vec<Finding>, Option<String>), Failure> {
     let lake = context::lake(&args.output)?;
     let selected = wanted.clone();
+    let options = Options {
+        threads: cores(),
+        limits: limits(&args.limits),
+        klines,
+        now_us: jiff::Timestamp::now().as_microsecond(),
+    };
     let judging = tokio::task::spawn_blocking(move || {
         let all = lake.tables()?;
         let files: Vec<_> = all.iter().filter(|file| selected.holds(file)).collect();
-        let found = verify(&lake, &files, &all, cores())?;
+        let mut found = verify(&lake, &files, &all, &options)?;
+        if selected.is_everything() {
+            found.extend(strays(&lake)?);
+        }
         let holes = holes(&files);
         let left_out = selected.left_out(&all);
         let there: BTreeSet<LakePath> = all.into_iter().map(|file| file.path).collect();
         Ok::<_, LakeError>((found, holes, there, left_out))
     });
     let (mut found, holes, there, left_out) = judging.await.map_err(Failure::failed)??;
-    found.extend(lacking::lacking(args, wanted, holes, &there).await?);
+    let queue = queue(args).await?;
+    if let Some(queue) = &queue {
+        receipts::compare(args, queue, &mut found).await?;
+    }
+    found.extend(lacking::lacking(args, queue, wanted, holes, &there).await?);
     found.sort_by(|a, b| a.file.cmp(&b.file));
     Ok((found, left_out))
 }
 
-/// Says of what is sound now what it was before.
-fn tell_fixed(before: &[Finding], found: &mut [Finding]) {
+/// The queue of the output, if there is one.
+async fn queue(args: &VerifyArgs) -> Result<Option<Arc<dyn Queue>>, Failure> {
+    let own = args.output.output.own_queue();
+    let has_queue = args.queue.queue.is_some() || own.is_some_and(|path| path.exists());
+    Ok(match has_queue {
+        true => Some(context::existing_queue(&args.queue, &args.output).await?),
+        false => None,
+    })
+}
+
+fn limits(args: &LimitArgs) -> Limits {
+    Limits {
+        gap_minutes: args.gap_minutes,
+        price_change: args.max_price_change,
+        volume_spike: args.volume_spike_factor,
+        funding_rate: args.max_funding_rate,
+    }
+}
+
+/// Says of what is sound now what it was before; what was not touched is as it was found, by whatever means.
+fn tell_fixed(before: Vec<Finding>, found: &mut [Finding]) {
+    let mut before: BTreeMap<String, Finding> = before
+        .into_iter()
+        .map(|finding| (finding.file.clone(), finding))
+        .collect();
     for finding in found {
-        let was = before.iter().find(|was| was.file == finding.file);
-        if let Some(was) = was
-            && was.verdict == Verdict::Defect
-            && finding.verdict != Verdict::Defect
-        {
-            let what = format!("made again; it was {}: {}", was.kind, was.reason);
-            finding.reason = match finding.verdict {
-                Verdict::Ok => what,
-                _ => format!("{}; {what}", finding.reason),
-            };
-            if finding.verdict == Verdict::Ok {
-                (finding.verdict, finding.kind) = (Verdict::Note, "fixed");
-            }
+        let was = before.remove(&finding.file);
+        let Some(was) = was.filter(|_| finding.verdict != Verdict::Defect) else {
+            continue;
+        };
+        if was.verdict != Verdict::Defect {
+            *finding = was;
+            continue;
+        }
+        let what = format!("made again; it was {}: {}", was.kind, was.reason);
+        finding.reason = match finding.reason.as_str() {
+            "" => what,
+            reason => format!("{what}; {reason}"),
+        };
+        if finding.verdict == Verdict::Ok {
+            (finding.verdict, finding.kind) = (Verdict::Note, "fixed");
         }
     }
 }
@@ -124,6 +184,16 @@ fn tell(found: &[Finding], as_json: bool, terminal: &Terminal) {
                 finding.file, finding.kind, finding.reason
             );
         }
+    }
+    let halts = found
+        .iter()
+        .filter(|finding| finding.kind == "halt")
+        .count();
+    if halts > 0 && !as_json {
+        terminal.say(&format!(
+            "in {} the exchange was silent for a while, and no id lacks: --json and --report tell when",
+            format::plural(halts as u64, "table")
+        ));
     }
     terminal.say(&format!(
         "{}: {} ok, {}, {}",

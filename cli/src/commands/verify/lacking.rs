@@ -1,6 +1,7 @@
 //! Tables that are not there: what the queue knows of them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tapemill_dataset::verify::{Finding, Hole, Verdict};
 use tapemill_lake::{LakePath, Layout, TablePath};
@@ -10,22 +11,16 @@ use tapemill_queue::{Queue, TaskFilter, TaskId, TaskState};
 use super::on_disk::OnDisk;
 use crate::args::VerifyArgs;
 use crate::commands::run::CHUNK;
-use crate::context;
 use crate::failure::Failure;
 
 /// Judges the holes between tables, and names what was published and is gone; `there` are all tables of the output.
 pub(super) async fn lacking(
     args: &VerifyArgs,
+    queue: Option<Arc<dyn Queue>>,
     wanted: &OnDisk,
     holes: Vec<Hole>,
     there: &BTreeSet<LakePath>,
 ) -> Result<Vec<Finding>, Failure> {
-    let own = args.output.output.own_queue();
-    let has_queue = args.queue.queue.is_some() || own.is_some_and(|path| path.exists());
-    let queue = match has_queue {
-        true => Some(context::existing_queue(&args.queue, &args.output).await?),
-        false => None,
-    };
     let Some(queue) = queue else {
         let unexplained = "there are tables before and after, and no queue tells why not here";
         let defect = |hole| told(hole, Verdict::Defect, "hole", unexplained);

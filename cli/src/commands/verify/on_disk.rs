@@ -42,6 +42,15 @@ impl OnDisk {
         })
     }
 
+    /// Whether nothing was left out.
+    pub fn is_everything(&self) -> bool {
+        self.market.is_none()
+            && self.tables.is_none()
+            && self.symbols.is_none()
+            && self.volumes.is_none()
+            && self.range == DateRange::default()
+    }
+
     pub fn holds(&self, file: &TableFile) -> bool {
         self.holds_table(&file.table)
     }

@@ -1,11 +1,16 @@
 //! Making tables again: in their place, or beside them to compare.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
 
-use tapemill_dataset::verify::{Finding, Verdict};
+use tapemill_dataset::verify::{Finding, Verdict, without_klines};
 use tapemill_lake::{Lake, LakeError, LakePath, Layout, TablePath, read_lineage};
 use tapemill_market::{ArchiveName, Market};
 use tapemill_runtime::{Shutdown, exit};
+use tempfile::TempDir;
+
+use super::on_disk::OnDisk;
 
 use crate::args::{
     ListenArgs, OutputArgs, QueueArgs, RunArgs, SelectionArgs, ShapeArgs, VerifyArgs,
@@ -59,6 +64,59 @@ pub(super) async fn fix(
     Ok(Went::Through)
 }
 
+/// The exchange's one-minute klines of minutes that have none on disk, in a folder that goes when it is dropped; `None`
+/// where it was told to stop.
+pub(super) async fn klines(
+    args: &VerifyArgs,
+    wanted: &Arc<OnDisk>,
+    terminal: &Terminal,
+    shutdown: &Shutdown,
+) -> Result<Option<TempDir>, Failure> {
+    let folder = folder()?;
+    let (lake, selected) = (context::lake(&args.output)?, wanted.clone());
+    let listing = tokio::task::spawn_blocking(move || {
+        let all = lake.tables()?;
+        let files: Vec<_> = all.iter().filter(|file| selected.holds(file)).collect();
+        Ok::<_, LakeError>(without_klines(&files, &all))
+    });
+    let lacking = listing.await.map_err(Failure::failed)??;
+    let mut series: BTreeMap<(Market, bool, String), Vec<&ArchiveName>> = BTreeMap::new();
+    for (name, layout) in &lacking {
+        let key = (
+            name.market,
+            *layout == Layout::Hive,
+            name.symbol.to_string(),
+        );
+        series.entry(key).or_default().push(name);
+    }
+    for ((market, hive, symbol), names) in series {
+        let elsewhere = Elsewhere {
+            folder: folder.path(),
+            no_rest: args.rest.no_rest,
+        };
+        let shape = (market, layout(hive));
+        match again(args, shape, &names, Some(elsewhere), terminal, shutdown).await {
+            Ok(Went::Interrupted) => return Ok(None),
+            Ok(Went::Through) => {}
+            // Those minutes stay without klines, and are told so.
+            Err(failure) => {
+                let failure = failure.line();
+                tracing::warn!(%market, symbol, "no klines to compare with: {failure}");
+            }
+        }
+    }
+    Ok(Some(folder))
+}
+
+fn folder() -> Result<TempDir, Failure> {
+    let folder = tempfile::Builder::new()
+        .prefix("tapemill-verify-")
+        .tempdir();
+    folder.map_err(|error| {
+        Failure::failed(anyhow::anyhow!("cannot make a folder for a while: {error}"))
+    })
+}
+
 /// Mills the archives of sound tables once more, a symbol at a time, and holds the rows against those on disk.
 pub(super) async fn remill(
     args: &VerifyArgs,
@@ -78,20 +136,21 @@ pub(super) async fn remill(
         }
     }
     for ((market, hive, _), findings) in series {
-        let folder = tempfile::Builder::new()
-            .prefix("tapemill-remill-")
-            .tempdir()
-            .map_err(Failure::failed)?;
+        let folder = folder()?;
         let names: Vec<_> = findings
             .iter()
             .filter_map(|finding| finding.name.as_ref())
             .collect();
-        let place = OutputPlace::Folder(folder.path().to_owned());
+        // Only archives prove something: the exchange's rows may have changed since.
+        let elsewhere = Elsewhere {
+            folder: folder.path(),
+            no_rest: true,
+        };
         let went = again(
             args,
             (market, layout(hive)),
             &names,
-            Some(place),
+            Some(elsewhere),
             terminal,
             shutdown,
         )
@@ -109,7 +168,7 @@ pub(super) async fn remill(
                 Some(Same::Rows) => {
                     (finding.verdict, finding.kind) = (Verdict::Defect, "lineage");
                     finding.reason =
-                        "it has the archive's rows, and names other bytes than the archive has"
+                        "it has the archive's rows, and names other bytes, settings or counts than the archive gives"
                             .to_owned();
                 }
                 Some(Same::Nothing) => {
@@ -160,13 +219,22 @@ fn same(lake: &Lake, made: &Lake, path: &LakePath) -> Result<Option<Same>, LakeE
         Err(error) => return Err(error),
     };
     let before = read_lineage(lake, path)?;
+    let is_alike = before.sources == again.sources
+        && before.settings == again.settings
+        && before.quality == again.quality;
     Ok(Some(if before.content != again.content {
         Same::Nothing
-    } else if before.sources != again.sources {
+    } else if !is_alike {
         Same::Rows
     } else {
         Same::Everything
     }))
+}
+
+/// A folder that takes tables for a while, and whether the exchange is left alone.
+struct Elsewhere<'a> {
+    folder: &'a Path,
+    no_rest: bool,
 }
 
 /// Runs the tasks of these tables, whatever is there, into the output or elsewhere.
@@ -174,7 +242,7 @@ async fn again(
     args: &VerifyArgs,
     (market, layout): (Market, Layout),
     names: &[&ArchiveName],
-    elsewhere: Option<OutputPlace>,
+    elsewhere: Option<Elsewhere<'_>>,
     terminal: &Terminal,
     shutdown: &Shutdown,
 ) -> Result<Went, Failure> {
@@ -185,9 +253,9 @@ async fn again(
     let mut rest = args.rest.clone();
     let mut queue = args.queue.clone();
     let mut output = args.output.clone();
-    if let Some(place) = elsewhere {
-        // Only archives prove something: the exchange's rows may have changed since.
-        rest.no_rest = true;
+    if let Some(elsewhere) = elsewhere {
+        rest.no_rest = elsewhere.no_rest;
+        let place = OutputPlace::Folder(elsewhere.folder.to_owned());
         queue = QueueArgs {
             queue: None,
             ..queue
