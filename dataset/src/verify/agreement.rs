@@ -26,13 +26,9 @@ pub(super) struct Agreement {
 }
 
 impl Agreement {
-    /// The minutes that differ, in words: how many, and the first of them.
-    pub fn words(&self) -> String {
-        let mut words = format!(
-            "{} of {} minutes are not what the exchange's klines say",
-            self.differing.len(),
-            self.compared
-        );
+    /// The bars that differ, in words: how many, and the first of them.
+    pub fn words(&self, bars: &str) -> String {
+        let mut words = format!("{} of {} {bars}", self.differing.len(), self.compared);
         for (minute_us, columns) in self.differing.iter().take(NAMED) {
             let time = jiff::Timestamp::from_microsecond(*minute_us);
             let time = time.map_or_else(|_| minute_us.to_string(), |time| time.to_string());
@@ -78,6 +74,43 @@ pub(super) fn compare(
     agreement
 }
 
+/// Compares hours as the exchange gives them with those that its minutes make, both ascending; of hours that both have.
+pub(super) fn compare_hours(hours: &[Kline], of_minutes: &[Kline]) -> Agreement {
+    let of: BTreeMap<i64, &Kline> = of_minutes
+        .iter()
+        .map(|hour| (hour.open_time_us, hour))
+        .collect();
+    let mut agreement = Agreement::default();
+    for hour in hours {
+        let Some(made) = of.get(&hour.open_time_us) else {
+            continue;
+        };
+        agreement.compared += 1;
+        let columns = [
+            ("open", made.open == hour.open),
+            ("high", made.high == hour.high),
+            ("low", made.low == hour.low),
+            ("close", made.close == hour.close),
+            ("volume", is_near(made.volume, hour.volume)),
+            (
+                "quote_volume",
+                is_near(made.quote_volume, hour.quote_volume),
+            ),
+            ("trades", made.trades == hour.trades),
+        ];
+        let differing = columns.into_iter().filter(|(_, agrees)| !agrees);
+        let differing: Vec<_> = differing.map(|(column, _)| column).collect();
+        if !differing.is_empty() {
+            agreement.differing.insert(hour.open_time_us, differing);
+        }
+    }
+    agreement
+}
+
+fn is_near(ours: f64, theirs: f64) -> bool {
+    (ours - theirs).abs() <= LEAST + ROUNDING * ours.abs().max(theirs.abs())
+}
+
 fn differing(market: Market, symbol: &Symbol, minute: &Minute, kline: &Kline) -> Vec<&'static str> {
     // Klines of cm count contracts, and base units where others have quote units.
     let (volume, quote, buy_volume, buy_quote) = match market {
@@ -96,9 +129,6 @@ fn differing(market: Market, symbol: &Symbol, minute: &Minute, kline: &Kline) ->
                 minute.taker_buy_qty,
             )
         }
-    };
-    let is_near = |ours: f64, theirs: f64| {
-        (ours - theirs).abs() <= LEAST + ROUNDING * ours.abs().max(theirs.abs())
     };
     [
         ("open", minute.price_first == kline.open),
@@ -206,7 +236,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            agreement.words(),
+            agreement.words("minutes are not what the exchange's klines say"),
             "2 of 3 minutes are not what the exchange's klines say; 1970-01-01T00:02:00Z close, trades; \
              1970-01-01T00:05:00Z trades"
         );

@@ -8,10 +8,11 @@ use tapemill_lake::{
     read_verified,
 };
 use tapemill_market::{
-    ArchiveName, Data, Kline, Market, Minute, Period, Symbol, hours, hours_from_minutes,
+    ArchiveName, Data, Interval, Kline, Market, Minute, Period, Symbol, hours, hours_from_minutes,
 };
 
 use super::agreement::{self, Agreement};
+use super::gaps::shown;
 use super::quality::quirks;
 use super::table::{Defect, Kept, Rows, Sound, read};
 use super::{Finding, Options, Verdict};
@@ -36,8 +37,8 @@ pub(super) struct Judged {
 /// What is to be known of a sound file: codes and words.
 pub(super) type Notes = Vec<(&'static str, String)>;
 
-/// What is told and leaves nothing to wish for: ids that go on prove that nothing lacks.
-const NO_BLEMISH: &str = "halt";
+/// What is told and leaves nothing to wish for: ids that go on prove that nothing lacks, and what has ended has no more.
+const NO_BLEMISH: [&str; 3] = ["halt", "delisted", "ended"];
 
 /// Where a table begins and ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +59,7 @@ impl Judged {
             Err((kind, reason)) => (Verdict::Defect, kind, reason),
             Ok(notes) => {
                 let words: Vec<&str> = notes.iter().map(|(_, words)| words.as_str()).collect();
-                let blemish = notes.iter().find(|(kind, _)| *kind != NO_BLEMISH);
+                let blemish = notes.iter().find(|(kind, _)| !NO_BLEMISH.contains(kind));
                 let (verdict, kind) = match (blemish, notes.first()) {
                     (Some((kind, _)), _) => (Verdict::Note, *kind),
                     (None, Some((kind, _))) => (Verdict::Ok, *kind),
@@ -144,7 +145,12 @@ impl Judging<'_> {
         {
             notes.push(note);
         }
+        notes.extend(self.beside_minutes(file, name, sound)?);
         notes.extend(self.gaps(file, name, sound)?);
+        notes.extend(sound.rows.flat_since().map(|since_us| {
+            let words = format!("its bars end without a trade since {}", shown(since_us));
+            ("flat", words)
+        }));
         // Once for a task.
         if is_main {
             notes.extend(parts(&sound.lineage, name).map(|words| ("parts", words)));
@@ -169,6 +175,32 @@ impl Judging<'_> {
         }
         let agreement = agreement::compare(name.market, &name.symbol, minutes, &klines);
         Ok(words_of(&agreement, lineage))
+    }
+
+    /// The exchange's hours are what its minutes make; or it is said where they are not.
+    fn beside_minutes(
+        &self,
+        file: &TableFile,
+        name: &ArchiveName,
+        sound: &Sound,
+    ) -> Result<Option<(&'static str, String)>, LakeError> {
+        let Kept::Klines(hours) = &sound.rows.kept else {
+            return Ok(None);
+        };
+        if name.data == Data::klines(Interval::MINUTE) {
+            return Ok(None);
+        }
+        let mut made = Vec::new();
+        for place in places_of(file, name, "klines_1h_from_1m")? {
+            if self.all.contains(&place) {
+                made.extend(bars_of(self.lake, &place, name.market)?.unwrap_or_default());
+            }
+        }
+        let agreement = agreement::compare_hours(hours, &made);
+        Ok((!agreement.differing.is_empty()).then(|| {
+            let words = "hours are not what the exchange's own minutes make";
+            ("intervals", agreement.words(words))
+        }))
     }
 
     /// The klines of a file's minutes: beside it, or from elsewhere.
@@ -240,6 +272,9 @@ impl Judging<'_> {
         let Kept::Klines(bars) = &sound.rows.kept else {
             return Ok(None);
         };
+        if name.data != Data::klines(Interval::MINUTE) {
+            return Ok(None);
+        }
         let bars: BTreeSet<i64> = bars.iter().map(|bar| bar.open_time_us).collect();
         let (Some(first), Some(last)) = (bars.first(), bars.last()) else {
             return Ok(None);
@@ -279,7 +314,7 @@ fn words_of(agreement: &Agreement, lineage: &Lineage) -> Option<(&'static str, S
     ];
     let known = |what: &&str| lineage.quality[*what].as_u64().filter(|count| *count > 0);
     let counts = lacks.iter().filter_map(|what| Some((what, known(what)?)));
-    let mut reason = agreement.words();
+    let mut reason = agreement.words("minutes are not what the exchange's klines say");
     for (what, count) in counts {
         reason.push_str(&format!("; {what} of the trades: {count}"));
     }
@@ -411,7 +446,7 @@ fn expected_beside(
             "factors_1h",
             Some(digest(&FACTORS_1H, symbol, &hours(minutes))?),
         ),
-        (Kept::Klines(bars), _) => (
+        (Kept::Klines(bars), "klines_1m") => (
             "klines_1h_from_1m",
             Some(digest(
                 klines(rows.market()),
@@ -421,7 +456,7 @@ fn expected_beside(
         ),
         (Kept::Nothing, "factors_1h" | "aggtrades") => ("aggtrades_1m", None),
         (Kept::Nothing, "klines_1h_from_1m") => ("klines_1m", None),
-        (Kept::Nothing, _) => return Ok(None),
+        (Kept::Nothing | Kept::Klines(_), _) => return Ok(None),
     }))
 }
 

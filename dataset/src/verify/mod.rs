@@ -118,6 +118,7 @@ pub fn verify(
     let mut found = found.into_iter().collect::<Result<Vec<_>, _>>()?;
     coverage::refuse_twins(&mut found, all);
     series::relate(&mut found, &options.limits);
+    series::tell_ends(&mut found, &lake.availability()?);
     found.sort_by(|a, b| a.file.cmp(&b.file));
     Ok(found.into_iter().map(Judged::finding).collect())
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::civil::Date;
+use tapemill_lake::Series;
 use tapemill_market::{Data, Market, Symbol};
 
 use super::gaps::shown;
@@ -30,6 +32,54 @@ pub(super) fn relate(found: &mut [Judged], limits: &Limits) {
             if let Ok(notes) = &mut found[at].found {
                 notes.push(note);
             }
+        }
+    }
+}
+
+/// Adds to the last sound file of each series why there is none after it, by what a scan found in the archive.
+pub(super) fn tell_ends(found: &mut [Judged], scanned: &[Series]) {
+    let mut last: BTreeMap<(Market, Data, Symbol), (Date, usize)> = BTreeMap::new();
+    for (at, judged) in found.iter().enumerate() {
+        let Some(seen) = &judged.seen else { continue };
+        let key = (seen.market, seen.data, seen.symbol.clone());
+        let end = seen.period.last_day();
+        let known = last.entry(key).or_insert((end, at));
+        *known = (*known).max((end, at));
+    }
+    for ((market, data, symbol), (end, at)) in last {
+        let interval = match data {
+            Data::Klines(_, interval) => interval.as_str(),
+            _ => "",
+        };
+        let is_of_feed = |series: &&Series| {
+            series.market == market.as_str()
+                && series.dataset == data.archive_folder()
+                && series.interval == interval
+        };
+        let mut feed = scanned.iter().filter(is_of_feed);
+        let Some(own) = feed.clone().find(|series| series.symbol == symbol.as_str()) else {
+            continue;
+        };
+        let note = if own.last > end {
+            let words = format!(
+                "the archive reaches to {}: update brings the rest",
+                own.last
+            );
+            ("late", words)
+        } else if own.is_recent(own.asked) {
+            continue;
+        } else if feed.any(|series| series.is_recent(series.asked)) {
+            let words = format!(
+                "the archive has no more of it since {}: it is no longer traded",
+                own.last
+            );
+            ("delisted", words)
+        } else {
+            let words = format!("the archive has no more of {data} of any symbol: it was ended");
+            ("ended", words)
+        };
+        if let Ok(notes) = &mut found[at].found {
+            notes.push(note);
         }
     }
 }
@@ -124,6 +174,44 @@ mod tests {
         assert_eq!(kind(&first, &next((1, 12), 0)), None, "numbered anew");
         let later = seen("aggTrades", "2024-01-03", Some((11, 12)), 0, 1);
         assert_eq!(kind(&first, &later), None);
+    }
+
+    fn scanned(symbol: &str, last: &str) -> Series {
+        Series {
+            market: "um".to_owned(),
+            dataset: "aggTrades".to_owned(),
+            symbol: symbol.to_owned(),
+            interval: String::new(),
+            first: "2023-01-01".parse().unwrap(),
+            last: last.parse().unwrap(),
+            archives: 1,
+            bytes: 1,
+            holes: Vec::new(),
+            asked: "2024-06-10".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_scan_tells_why_there_is_no_more() {
+        let end = |scans: &[Series]| {
+            let mut found = vec![Judged {
+                file: String::new(),
+                name: None,
+                found: Ok(Vec::new()),
+                seen: Some(seen("aggTrades", "2024-05", None, 0, 1)),
+            }];
+            tell_ends(&mut found, scans);
+            let notes = found.remove(0).found.unwrap();
+            notes.first().map(|(kind, _)| *kind)
+        };
+        assert_eq!(end(&[]), None);
+        assert_eq!(end(&[scanned("BTCUSDT", "2024-06-09")]), Some("late"));
+        assert_eq!(end(&[scanned("BTCUSDT", "2024-05-31")]), Some("ended"));
+        let other = scanned("ETHUSDT", "2024-06-08");
+        assert_eq!(
+            end(&[scanned("BTCUSDT", "2024-05-31"), other]),
+            Some("delisted")
+        );
     }
 
     #[test]

@@ -12,12 +12,15 @@ use tapemill_lake::{
     CODEC, Lake, LakeError, Lineage, Proof, TableFile, TableOptions, TablePath, prove,
 };
 use tapemill_market::dataset::AGG_TRADES;
-use tapemill_market::{ArchiveName, Data, Kline, Market, Minute, Period};
+use tapemill_market::{ArchiveName, Bars, Data, Kline, Market, Minute, Period};
 
 use super::Options;
 use super::bars::OddRows;
 use super::gaps::Gaps;
 use super::quality::{Counted, contradiction};
+
+/// Bars without a trade for so long look as if the symbol had been taken off.
+const FLAT_US: i64 = 43_200_000_000;
 
 /// Why a file is no good: a code and words.
 pub(super) type Defect = (&'static str, String);
@@ -41,7 +44,9 @@ pub(super) struct Rows {
     pub gaps: Option<Gaps>,
     /// The first and the last time.
     pub times: Option<(i64, i64)>,
-    /// Kept where another table follows from them.
+    /// Bars of trades: when there was a trade last.
+    traded_us: Option<i64>,
+    /// Kept where another table follows from them, or is held against them.
     pub kept: Kept,
 }
 
@@ -114,9 +119,10 @@ impl Rows {
             odd: OddRows::new(options.limits, options.now_us),
             gaps: step_us.map(|step_us| Gaps::new(step_us, &options.limits)),
             times: None,
+            traded_us: None,
             kept: match table.dataset() {
                 "aggtrades_1m" => Kept::Minutes(Vec::new()),
-                "klines_1m" => Kept::Klines(Vec::new()),
+                "klines_1m" | "klines_1h" => Kept::Klines(Vec::new()),
                 _ => Kept::Nothing,
             },
         }
@@ -125,6 +131,14 @@ impl Rows {
     /// The market of the rows.
     pub fn market(&self) -> Market {
         self.market
+    }
+
+    /// Since when there was no trade, where bars of trades end with half a day or more without one.
+    pub fn flat_since(&self) -> Option<i64> {
+        let (first_us, last_us) = self.times?;
+        let is_of_trades = matches!(self.data, Data::Klines(Bars::Trade, _));
+        let since_us = self.traded_us.unwrap_or(first_us);
+        (is_of_trades && last_us - since_us >= FLAT_US).then_some(since_us)
     }
 
     /// What is wrong, the most telling first.
@@ -220,8 +234,14 @@ impl Rows {
             times.values().iter().for_each(|time| gaps.next(*time));
         }
         match self.data {
-            Data::Klines(..) => {
+            Data::Klines(bars, _) => {
                 let rows = klines(self.market).rows(batch).ok_or_else(columns)?;
+                if bars == Bars::Trade {
+                    let traded = rows
+                        .iter()
+                        .rfind(|bar| bar.trades != 0 || bar.volume != 0.0);
+                    self.traded_us = traded.map(|bar| bar.open_time_us).or(self.traded_us);
+                }
                 rows.iter().for_each(|bar| self.odd.bar(self.data, bar));
                 if let Kept::Klines(kept) = &mut self.kept {
                     kept.extend(rows);

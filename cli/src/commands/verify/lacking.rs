@@ -31,6 +31,13 @@ pub(super) async fn lacking(
     let layout = settings.get("layout").and_then(|name| name.parse().ok());
     let layout = layout.unwrap_or(args.shape.layout);
     let mut found = gone(&*queue, layout, wanted, there).await?;
+    let told_dead = dead(&*queue, layout, wanted, there).await?;
+    let files: BTreeSet<String> = told_dead.iter().map(|dead| dead.file.clone()).collect();
+    let holes: Vec<Hole> = holes
+        .into_iter()
+        .filter(|hole| !files.contains(&hole.file))
+        .collect();
+    found.extend(told_dead);
     let ids = holes.iter().map(|hole| TaskId::new(hole.name.task_id()));
     let ids: Vec<TaskId> = ids.collect();
     let mut states = Vec::new();
@@ -42,6 +49,7 @@ pub(super) async fn lacking(
             // It is among those that are gone.
             Some(TaskState::Done) => continue,
             Some(TaskState::Missing) => (Verdict::Note, "the archive has none of this period"),
+            // It is among those that are dead, unless it died just now.
             Some(TaskState::Dead) => (Verdict::Defect, "its task is dead: see tapemill tasks"),
             Some(TaskState::Pending | TaskState::Leased) => {
                 (Verdict::Note, "its task is not finished")
@@ -60,11 +68,52 @@ async fn gone(
     wanted: &OnDisk,
     there: &BTreeSet<LakePath>,
 ) -> Result<Vec<Finding>, Failure> {
+    let mut found = Vec::new();
+    let lost = |name, path: LakePath, _| {
+        let file = path.as_str().to_owned();
+        let reason = "it was published and is gone";
+        found.push(told(Hole { file, name }, Verdict::Defect, "gone", reason));
+    };
+    without_table(queue, TaskState::Done, layout, wanted, there, lost).await?;
+    Ok(found)
+}
+
+/// Dead tasks of the selection, with what killed them.
+async fn dead(
+    queue: &dyn Queue,
+    layout: Layout,
+    wanted: &OnDisk,
+    there: &BTreeSet<LakePath>,
+) -> Result<Vec<Finding>, Failure> {
+    let mut found = Vec::new();
+    let died = |name: ArchiveName, path: LakePath, reason: Option<String>| {
+        let file = path.as_str().to_owned();
+        let reason = format!(
+            "its task is dead: {}; tapemill tasks retry {} tries again",
+            reason.unwrap_or_default(),
+            name.task_id()
+        );
+        found.push(told(Hole { file, name }, Verdict::Defect, "dead", &reason));
+    };
+    without_table(queue, TaskState::Dead, layout, wanted, there, died).await?;
+    Ok(found)
+}
+
+/// Tasks of the selection in a state, whose main table is nowhere, nor that of the month around it: each with the place
+/// of that table, and the reason of its state.
+async fn without_table(
+    queue: &dyn Queue,
+    state: TaskState,
+    layout: Layout,
+    wanted: &OnDisk,
+    there: &BTreeSet<LakePath>,
+    mut each: impl FnMut(ArchiveName, LakePath, Option<String>),
+) -> Result<(), Failure> {
     let filter = TaskFilter {
-        state: Some(TaskState::Done),
+        state: Some(state),
         ..TaskFilter::default()
     };
-    let (mut found, mut cursor) = (Vec::new(), None);
+    let mut cursor = None;
     loop {
         let page = queue.list(&filter, cursor, CHUNK).await?;
         for task in page.tasks {
@@ -85,14 +134,12 @@ async fn gone(
             let path = table.path(layout)?;
             let is_there = there.contains(&path) || there.contains(&month.path(layout)?);
             if !is_there && wanted.holds_table(&table) {
-                let file = path.as_str().to_owned();
-                let reason = "it was published and is gone";
-                found.push(told(Hole { file, name }, Verdict::Defect, "gone", reason));
+                each(name, path, task.reason);
             }
         }
         cursor = page.next;
         if cursor.is_none() {
-            return Ok(found);
+            return Ok(());
         }
     }
 }
