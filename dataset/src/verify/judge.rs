@@ -8,10 +8,10 @@ use tapemill_lake::{
     read_verified,
 };
 use tapemill_market::{
-    ArchiveName, Data, Interval, Kline, Market, Minute, Period, Symbol, hours, hours_from_minutes,
+    Agreement, ArchiveName, Data, Interval, Kline, Market, Minute, Period, Symbol, compare_hours,
+    compare_minutes, hours, hours_from_minutes,
 };
 
-use super::agreement::{self, Agreement};
 use super::gaps::shown;
 use super::quality::quirks;
 use super::table::{Defect, Kept, Rows, Sound, read};
@@ -173,7 +173,7 @@ impl Judging<'_> {
             let reason = "there are no klines_1m of this period to compare with".to_owned();
             return Ok(Some(("no_klines", reason)));
         }
-        let agreement = agreement::compare(name.market, &name.symbol, minutes, &klines);
+        let agreement = compare_minutes(name.market, &name.symbol, minutes, &klines);
         Ok(words_of(&agreement, lineage))
     }
 
@@ -196,7 +196,7 @@ impl Judging<'_> {
                 made.extend(bars_of(self.lake, &place, name.market)?.unwrap_or_default());
             }
         }
-        let agreement = agreement::compare_hours(hours, &made);
+        let agreement = compare_hours(hours, &made);
         Ok((!agreement.differing.is_empty()).then(|| {
             let words = "hours are not what the exchange's own minutes make";
             ("intervals", agreement.words(words))

@@ -6,7 +6,6 @@
 //! * one file after the other: ids and bars that go on, or do not;
 //! * [`holes`]: periods without a file; [`strays`]: files without a place.
 
-mod agreement;
 mod bars;
 mod coverage;
 mod gaps;

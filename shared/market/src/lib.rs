@@ -6,8 +6,10 @@
 //!
 //! No files, sockets, clocks or randomness here.
 
+mod account;
 mod agg_trade;
 mod agg_trades;
+mod agreement;
 #[cfg(target_arch = "x86_64")]
 mod block;
 mod cells;
@@ -39,8 +41,10 @@ mod tail;
 mod version;
 mod wide;
 
+pub use account::{Account, Evidence, Kept, kept};
 pub use agg_trade::AggTrade;
 pub use agg_trades::{AggTradesMill, AggTradesResult, Milled, RepeatedIds};
+pub use agreement::{Agreement, compare_hours, compare_minutes};
 pub use coverage::{Chosen, Listed, choose, days_to_list};
 pub use data::{ArchiveName, Bars, Data, archive_folder, archive_stem, symbols_folder};
 pub use dataset::Dataset;

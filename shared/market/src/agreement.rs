@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use tapemill_market::{Kline, Market, Minute, Symbol};
+use crate::{Kline, Market, Minute, Symbol};
 
 /// Sums of the exchange are rounded to the decimals it prints: they may differ by this part.
 const ROUNDING: f64 = 1e-7;
@@ -14,9 +14,9 @@ const LEAST: f64 = 1e-7;
 /// Minutes that are named one by one.
 const NAMED: usize = 20;
 
-/// What came of the comparison.
+/// What came of a comparison.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Agreement {
+pub struct Agreement {
     /// Minutes that both have.
     pub compared: usize,
     /// Minutes with trades of which there is no kline.
@@ -26,6 +26,11 @@ pub(super) struct Agreement {
 }
 
 impl Agreement {
+    /// Bars in which the two agree.
+    pub fn agreeing(&self) -> usize {
+        self.compared - self.differing.len()
+    }
+
     /// The bars that differ, in words: how many, and the first of them.
     pub fn words(&self, bars: &str) -> String {
         let mut words = format!("{} of {} {bars}", self.differing.len(), self.compared);
@@ -41,7 +46,7 @@ impl Agreement {
 
 /// Compares the minutes with the klines, both ascending; a kline of a minute without trades has to say that there were
 /// none.
-pub(super) fn compare(
+pub fn compare_minutes(
     market: Market,
     symbol: &Symbol,
     minutes: &[Minute],
@@ -75,7 +80,7 @@ pub(super) fn compare(
 }
 
 /// Compares hours as the exchange gives them with those that its minutes make, both ascending; of hours that both have.
-pub(super) fn compare_hours(hours: &[Kline], of_minutes: &[Kline]) -> Agreement {
+pub fn compare_hours(hours: &[Kline], of_minutes: &[Kline]) -> Agreement {
     let of: BTreeMap<i64, &Kline> = of_minutes
         .iter()
         .map(|hour| (hour.open_time_us, hour))
@@ -219,7 +224,7 @@ mod tests {
             trades: 6,
             ..kline(2)
         };
-        let agreement = compare(
+        let agreement = compare_minutes(
             Market::Um,
             &btc(),
             &minutes,
@@ -252,7 +257,7 @@ mod tests {
             ..kline(1)
         };
         let symbol = Symbol::exact("BTCUSD_PERP").unwrap();
-        let agreement = compare(Market::Cm, &symbol, &[minute(1)], &[coin]);
+        let agreement = compare_minutes(Market::Cm, &symbol, &[minute(1)], &[coin]);
         assert_eq!(agreement.differing.len(), 0);
     }
 }
