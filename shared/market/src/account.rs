@@ -51,6 +51,20 @@ impl Account {
         }
     }
 
+    /// When its first trade was and its last; of candles, when the first opened and the last.
+    pub fn first_and_last(&self) -> Option<(i64, i64)> {
+        match self {
+            Self::Minutes(rows) => {
+                let ends = rows.first().zip(rows.last());
+                ends.map(|(first, last)| (first.first_ts_us, last.last_ts_us))
+            }
+            Self::Klines(rows) => {
+                let ends = rows.first().zip(rows.last());
+                ends.map(|(first, last)| (first.open_time_us, last.open_time_us))
+            }
+        }
+    }
+
     /// How many rows it has.
     pub fn len(&self) -> usize {
         match self {
@@ -70,11 +84,25 @@ impl Account {
         match self {
             Self::Minutes(rows) => {
                 let of = rows.iter().filter(|row| range.contains(&row.minute_us));
-                Self::Minutes(of.cloned().collect())
+                Self::Minutes(of.copied().collect())
             }
             Self::Klines(rows) => {
                 let of = rows.iter().filter(|row| range.contains(&row.open_time_us));
-                Self::Klines(of.cloned().collect())
+                Self::Klines(of.copied().collect())
+            }
+        }
+    }
+
+    /// Its rows later than a time.
+    pub fn after(&self, time_us: i64) -> Account {
+        match self {
+            Self::Minutes(rows) => {
+                let after = rows.iter().filter(|row| row.minute_us > time_us);
+                Self::Minutes(after.copied().collect())
+            }
+            Self::Klines(rows) => {
+                let after = rows.iter().filter(|row| row.open_time_us > time_us);
+                Self::Klines(after.copied().collect())
             }
         }
     }
@@ -101,13 +129,13 @@ impl Account {
     pub fn filled(&self, other: &Account) -> Account {
         match (self, other) {
             (Self::Minutes(rows), Self::Minutes(others)) => {
-                let by_time = |row: &Minute| (row.minute_us, row.clone());
+                let by_time = |row: &Minute| (row.minute_us, *row);
                 let mut all: BTreeMap<i64, Minute> = others.iter().map(by_time).collect();
                 all.extend(rows.iter().map(by_time));
                 Self::Minutes(all.into_values().collect())
             }
             (Self::Klines(rows), Self::Klines(others)) => {
-                let by_time = |row: &Kline| (row.open_time_us, row.clone());
+                let by_time = |row: &Kline| (row.open_time_us, *row);
                 let mut all: BTreeMap<i64, Kline> = others.iter().map(by_time).collect();
                 all.extend(rows.iter().map(by_time));
                 Self::Klines(all.into_values().collect())
@@ -307,6 +335,25 @@ mod tests {
         assert_eq!(keeps(&impossible, &one), Kept::Day);
         assert_eq!(keeps(&one, &impossible), Kept::Month);
         assert_eq!(keeps(&one, &one), Kept::Month);
+    }
+
+    #[test]
+    fn what_was_found_elsewhere_lacks_no_more() {
+        let (was, now) = (minutes(&[(0, 5)]), minutes(&[(0, 5), (1, 3)]));
+        let quality = crate::Quality {
+            rows: 5,
+            id_gaps: Some(1),
+            missing_ids: Some(3),
+            missing_minutes: Some(9),
+            ..Default::default()
+        };
+
+        let settled = quality.settled(&was, &now);
+
+        assert_eq!((settled.missing_ids, settled.id_gaps), (Some(0), Some(0)));
+        assert_eq!((settled.missing_minutes, settled.rows), (Some(8), 5));
+        let less = quality.settled(&now, &was);
+        assert_eq!((less.missing_ids, less.id_gaps), (Some(6), Some(1)));
     }
 
     #[test]

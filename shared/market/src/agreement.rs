@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use crate::iso::iso_time;
 use crate::{Kline, Market, Minute, Symbol};
 
 /// Sums of the exchange are rounded to the decimals it prints: they may differ by this part.
@@ -35,8 +36,7 @@ impl Agreement {
     pub fn words(&self, bars: &str) -> String {
         let mut words = format!("{} of {} {bars}", self.differing.len(), self.compared);
         for (minute_us, columns) in self.differing.iter().take(NAMED) {
-            let time = jiff::Timestamp::from_microsecond(*minute_us);
-            let time = time.map_or_else(|_| minute_us.to_string(), |time| time.to_string());
+            let time = iso_time(*minute_us);
             // Writing to a string cannot fail.
             let _ = write!(words, "; {time} {}", columns.join(", "));
         }

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::account::Account;
+
 /// Counts of everything unusual in one archive: the file's `tapemill.quality`.
 ///
 /// Every row is counted once: used, or in one of `duplicates`, `contradictions`, `zero_quantity`, `out_of_period`.
@@ -40,4 +42,32 @@ pub struct Quality {
     /// Klines: places of the grid within the period without a bar.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing_bars: Option<u64>,
+}
+
+impl Quality {
+    /// What is to be said of an archive of which some rows gave way to better ones of other sources. The counts of rows
+    /// stay those of the archive; what lacks is what lacks still.
+    #[must_use]
+    pub fn settled(&self, was: &Account, now: &Account) -> Quality {
+        let mut quality = self.clone();
+        let gained = |now: usize, was: usize| now as i64 - was as i64;
+        if let (Some(now), Some(was), Some(missing)) =
+            (now.trades(), was.trades(), self.missing_ids)
+        {
+            let missing = lacking(missing, now - was);
+            quality.missing_ids = Some(missing);
+            if missing == 0 {
+                quality.id_gaps = Some(0);
+            }
+        }
+        let rows = gained(now.len(), was.len());
+        quality.missing_minutes = self.missing_minutes.map(|missing| lacking(missing, rows));
+        quality.missing_bars = self.missing_bars.map(|missing| lacking(missing, rows));
+        (quality.first_ts, quality.last_ts) = now.first_and_last().unzip();
+        quality
+    }
+}
+
+fn lacking(missing: u64, gained: i64) -> u64 {
+    missing.saturating_add_signed(-gained)
 }
