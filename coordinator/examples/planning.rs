@@ -71,6 +71,7 @@ async fn main() -> Outcomes<()> {
         output,
         force: false,
         refresh: false,
+        repair: None,
     };
     let mut ids = Vec::new();
     for round in ["first", "second"] {

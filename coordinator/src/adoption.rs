@@ -78,11 +78,9 @@ impl<'a> Adoption<'a> {
     fn is_of(&self, lineage: &Lineage, name: &ArchiveName, bytes: u64) -> bool {
         lineage.codec == CODEC
             && lineage.settings == self.output.settings_of(name.data)
-            && lineage.sources.len() == 1
-            && lineage
-                .sources
-                .iter()
-                .all(|source| source.key == name.key() && (bytes == 0 || source.bytes == bytes))
+            && (lineage.sources.first()).is_some_and(|source| {
+                source.key == name.key() && (bytes == 0 || source.bytes == bytes)
+            })
     }
 
     async fn checksum_agrees(

@@ -130,6 +130,7 @@ impl Coordinator {
                 output: self.output.clone(),
                 force: false,
                 refresh: false,
+                repair: None,
             };
             enqueuer.enqueue(&selection, &found).await
         };

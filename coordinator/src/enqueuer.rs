@@ -52,6 +52,8 @@ pub struct Enqueuer {
     pub force: bool,
     /// Whether those are whose archive was published anew with the size it had.
     pub refresh: bool,
+    /// Holes of up to so many days in these are filled from elsewhere.
+    pub repair: Option<u32>,
 }
 
 impl Enqueuer {
@@ -165,6 +167,7 @@ impl Enqueuer {
         let spec = TaskSpec {
             days: holdings.has_days_of(name),
             again: holdings.has_any_of(name),
+            repair: self.repair,
         };
         NewTask {
             urgent: selection.priority.contains(&name.symbol),

@@ -13,7 +13,9 @@ use tapemill_archive::{
     Transfer, hex, parse_sidecar,
 };
 use tapemill_exchange::{ExchangeError, Rest};
-use tapemill_lake::{Footer, LakeError, Output, Source as Origin, Staged, StagedTable, TaskSpec};
+use tapemill_lake::{
+    Dispute, Footer, LakeError, Output, Source as Origin, Staged, StagedTable, TaskSpec,
+};
 use tapemill_market::{ArchiveName, Version};
 use tapemill_runtime::{Stage, Stages};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -90,6 +92,8 @@ pub(crate) struct Prepared {
     pub origin: Origin,
     pub verdict: Verdict,
     pub version: Option<Version>,
+    /// Days of which there were two accounts.
+    pub disputes: Vec<Dispute>,
 }
 
 /// Why an attempt brought nothing.
@@ -172,10 +176,10 @@ impl From<ReadError> for AttemptError {
 }
 
 /// A reading that was judged fit to be written.
-struct Accepted {
-    milled: Box<dyn Milled>,
+pub(crate) struct Accepted {
+    pub milled: Box<dyn Milled>,
     verdict: Verdict,
-    origin: Origin,
+    pub origin: Origin,
     checksum: Option<Sha256Digest>,
     version: Option<Version>,
 }
@@ -193,7 +197,7 @@ impl Workshop {
     ) -> Result<Prepared, AttemptError> {
         if let Some(kept) = self.kept(&name.key(), planned_bytes)? {
             match kept
-                .attempt_from_source(name, planned_bytes, progress, cancel)
+                .attempt_from_source(name, planned_bytes, spec, progress, cancel)
                 .await
             {
                 Ok(prepared) if prepared.verdict == Verdict::Ok => {
@@ -212,7 +216,7 @@ impl Workshop {
                 Ok(_) | Err(_) => {}
             }
         }
-        self.attempt_from_source(name, planned_bytes, progress, cancel)
+        self.attempt_from_source(name, planned_bytes, spec, progress, cancel)
             .await
     }
 
@@ -238,6 +242,7 @@ impl Workshop {
         &self,
         name: &ArchiveName,
         planned_bytes: u64,
+        spec: TaskSpec,
         progress: &Arc<TaskProgress>,
         cancel: &CancellationToken,
     ) -> Result<Prepared, AttemptError> {
@@ -253,13 +258,17 @@ impl Workshop {
             .read_and_judge(&name.key(), plan, &mut keeper, progress, cancel)
             .await?;
         let Accepted {
-            milled,
+            mut milled,
             verdict,
             origin,
             checksum,
             version,
         } = accepted;
-        let tables = self.write(name, milled, &origin, verdict, cancel).await?;
+        let settled = self
+            .settle(name, spec, &origin, &mut *milled, progress, cancel)
+            .await?;
+        let sources = [vec![origin.clone()], settled.sources].concat();
+        let tables = self.write(name, milled, sources, verdict, cancel).await?;
         let kept = match keeper {
             Some(keeper) => {
                 let stages = self.stages.clone();
@@ -277,6 +286,7 @@ impl Workshop {
             origin,
             verdict,
             version,
+            disputes: settled.disputes,
         })
     }
 
@@ -285,13 +295,13 @@ impl Workshop {
         &self,
         name: &ArchiveName,
         milled: Box<dyn Milled>,
-        origin: &Origin,
+        sources: Vec<Origin>,
         verdict: Verdict,
         cancel: &CancellationToken,
     ) -> Result<Vec<StagedTable>, AttemptError> {
         let footer = Footer {
             settings: self.output.settings_of(name.data),
-            sources: vec![origin.clone()],
+            sources,
             quality: quality_of(&*milled, verdict),
         };
         let stages = self.stages.clone();
@@ -373,7 +383,7 @@ impl Workshop {
         on_a_thread(move || Keeper::is_in_bucket(&lake, &key, bytes, checksum.as_ref())).await
     }
 
-    async fn read_and_judge(
+    pub(crate) async fn read_and_judge(
         &self,
         key: &str,
         first_plan: Arc<dyn Plan>,
@@ -526,7 +536,7 @@ impl Workshop {
 }
 
 /// Works on the output where waiting for a disk or a store is allowed.
-async fn on_a_thread<T: Send + 'static>(
+pub(crate) async fn on_a_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, LakeError> + Send + 'static,
 ) -> Result<T, AttemptError> {
     match tokio::task::spawn_blocking(work).await {

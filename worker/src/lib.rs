@@ -24,6 +24,7 @@ mod reading;
 mod rest;
 mod running;
 mod selection;
+mod settle;
 mod task;
 mod unzip;
 

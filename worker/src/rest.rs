@@ -111,7 +111,7 @@ impl Workshop {
         })
     }
 
-    async fn ask(
+    pub(crate) async fn ask(
         &self,
         name: &ArchiveName,
         spec: RestSpec,
@@ -158,13 +158,16 @@ impl Workshop {
             rows: fetched.rows,
         };
         let verdict = Verdict::Rest;
-        let tables = self.write(name, milled, &origin, verdict, cancel).await?;
+        let tables = self
+            .write(name, milled, vec![origin.clone()], verdict, cancel)
+            .await?;
         Ok(Prepared {
             tables,
             kept: Vec::new(),
             origin,
             verdict,
             version: None,
+            disputes: Vec::new(),
         })
     }
 }

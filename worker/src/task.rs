@@ -323,6 +323,9 @@ fn show(
     if prepared.verdict != Verdict::Rest {
         output.enter_replaced(name, &prepared.origin, &prepared.tables, spec)?;
     }
+    for dispute in &prepared.disputes {
+        output.lake.enter_dispute(name, dispute)?;
+    }
     let tables = prepared.tables.into_iter();
     let sizes = tables
         .map(|table| table.publish().map(|published| published.bytes))

@@ -36,6 +36,7 @@ pub async fn run(args: PlanArgs, as_json: bool) -> Result<u8, Failure> {
             output: output.clone(),
             force: args.force,
             refresh: false,
+            repair: None,
         };
         let planned = enqueuer.enqueue(&selection, &found).await?;
         Ok::<_, Failure>((found, planned))

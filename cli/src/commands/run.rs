@@ -55,15 +55,17 @@ pub async fn update(
     let wanted = Wanted {
         rest,
         refresh: args.refresh,
-        these: None,
+        ..Wanted::default()
     };
     finish(args.run, wanted, as_json, terminal, shutdown).await
 }
 
-/// Makes these again, whatever is there: of their archives, or what the exchange has. Exit code as of `run`.
+/// Makes these again, whatever is there: of their archives, or what the exchange has; holes in them of up to so many days
+/// are filled from elsewhere. Exit code as of `run`.
 pub(super) async fn remake(
     args: RunArgs,
     these: BTreeSet<String>,
+    repair: Option<u32>,
     terminal: &Terminal,
     shutdown: &Shutdown,
 ) -> Result<u8, Failure> {
@@ -75,6 +77,7 @@ pub(super) async fn remake(
         rest,
         refresh: false,
         these: Some(these),
+        repair,
     };
     finish(args, wanted, false, terminal, shutdown).await
 }
@@ -87,6 +90,8 @@ struct Wanted {
     refresh: bool,
     /// Only these tasks of the selection.
     these: Option<BTreeSet<String>>,
+    /// Holes of up to so many days in them are filled from elsewhere.
+    repair: Option<u32>,
 }
 
 async fn finish(
@@ -247,6 +252,7 @@ impl Job {
                 output: self.workshop.output.clone(),
                 force,
                 refresh: self.wanted.refresh,
+                repair: self.wanted.repair,
             };
             let planned = enqueuer.enqueue(&selection, &found).await?;
             Ok::<_, Failure>((found, planned))

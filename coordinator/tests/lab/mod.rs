@@ -88,6 +88,7 @@ impl Lab {
             output: self.output.clone(),
             force: false,
             refresh: false,
+            repair: None,
         };
         enqueuer.enqueue(&selection, &found).await
     }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tapemill_market::ArchiveName;
 
@@ -20,7 +21,7 @@ use crate::segment::{encode, refused};
 use crate::task_spec::TaskSpec;
 use crate::writer::StagedTable;
 
-const FOLDER: &str = "_ledger";
+pub(crate) const FOLDER: &str = "_ledger";
 
 /// An entry has a few hundred bytes; whatever is larger is none of ours.
 const LARGEST_ENTRY: u64 = 64 << 10;
@@ -122,6 +123,11 @@ impl Lake {
     ///
     /// As [`Lake::tables`] and [`Lake::read`].
     pub fn ledger(&self) -> Result<Vec<LedgerEntry>> {
+        self.entries()
+    }
+
+    /// Every entry that can be read as one of a kind, ordered by its place.
+    pub(crate) fn entries<Entry: DeserializeOwned>(&self) -> Result<Vec<Entry>> {
         let mut places = Vec::new();
         self.store().list(FOLDER, &mut |path, bytes| {
             if path.ends_with(".json")
@@ -139,7 +145,7 @@ impl Lake {
                 Err(error) if error.is_absent() => continue,
                 Err(error) => return Err(error),
             };
-            entries.extend(serde_json::from_slice::<LedgerEntry>(&text).ok());
+            entries.extend(serde_json::from_slice::<Entry>(&text).ok());
         }
         Ok(entries)
     }
@@ -150,8 +156,13 @@ impl Lake {
         if self.size(&place)?.is_some() {
             return Ok(());
         }
+        self.enter_at(&place, entry)
+    }
+
+    /// Writes an entry of any kind.
+    pub(crate) fn enter_at(&self, place: &LakePath, entry: &impl Serialize) -> Result<()> {
         let value = serde_json::to_value(entry).expect("an entry is JSON");
-        let mut part = Part::create(self, &place)?;
+        let mut part = Part::create(self, place)?;
         part.append(canonical(&value).as_bytes())?;
         part.append(b"\n")?;
         part.stage()?.publish()?;
@@ -161,6 +172,11 @@ impl Lake {
 
 /// `_ledger/{data}/{market}/{SYMBOL}/{period}.{old}-{new}.json`, of either digest the first eight digits.
 fn place(name: &ArchiveName, old: &str, new: &str) -> Result<LakePath> {
+    place_of(name, &name.period.to_string(), old, new)
+}
+
+/// The same, for an entry of another title than the archive's period.
+pub(crate) fn place_of(name: &ArchiveName, title: &str, old: &str, new: &str) -> Result<LakePath> {
     let digits = |sha256: &str| match Receipt::digest(sha256) {
         Some(digest) => Ok(digest[..4]
             .iter()
@@ -170,9 +186,9 @@ fn place(name: &ArchiveName, old: &str, new: &str) -> Result<LakePath> {
     };
     let data = encode("data", &name.data.to_string())?;
     let symbol = encode("symbol", name.symbol.as_str())?;
-    let (market, period) = (name.market, name.period);
     LakePath::parse(&format!(
-        "{FOLDER}/{data}/{market}/{symbol}/{period}.{}-{}.json",
+        "{FOLDER}/{data}/{}/{symbol}/{title}.{}-{}.json",
+        name.market,
         digits(old)?,
         digits(new)?
     ))

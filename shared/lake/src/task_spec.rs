@@ -13,6 +13,8 @@ pub struct TaskSpec {
     pub days: bool,
     /// There are files of the task itself, which is done again: `again`.
     pub again: bool,
+    /// Holes of up to so many days are filled from elsewhere: `repair:30`.
+    pub repair: Option<u32>,
 }
 
 impl TaskSpec {
@@ -22,18 +24,22 @@ impl TaskSpec {
         Self {
             days: has("days"),
             again: has("again"),
+            repair: spec
+                .split(' ')
+                .find_map(|word| word.strip_prefix("repair:")?.parse().ok()),
         }
     }
 }
 
 impl fmt::Display for TaskSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match (self.days, self.again) {
-            (false, false) => "",
-            (true, false) => "days",
-            (false, true) => "again",
-            (true, true) => "days again",
-        })
+        let words = [
+            self.days.then(|| "days".to_owned()),
+            self.again.then(|| "again".to_owned()),
+            self.repair.map(|days| format!("repair:{days}")),
+        ];
+        let words: Vec<String> = words.into_iter().flatten().collect();
+        f.write_str(&words.join(" "))
     }
 }
 
@@ -44,9 +50,15 @@ mod tests {
     #[test]
     fn a_spec_comes_back_from_its_text() {
         for (days, again) in [(false, false), (true, false), (false, true), (true, true)] {
-            let spec = TaskSpec { days, again };
+            for repair in [None, Some(30)] {
+                let spec = TaskSpec {
+                    days,
+                    again,
+                    repair,
+                };
 
-            assert_eq!(TaskSpec::of(&spec.to_string()), spec);
+                assert_eq!(TaskSpec::of(&spec.to_string()), spec);
+            }
         }
         assert_eq!(TaskSpec::default().to_string(), "");
     }

@@ -3,7 +3,7 @@
 use tapemill_lake::tables::{FACTORS_1H, MINUTES, TIME_COLUMN};
 use tapemill_lake::{Footer, LakeError, Output, StagedTable, TableOptions, TableWriter};
 use tapemill_market::{
-    AggTradesMill, AggTradesResult, ArchiveName, Hour, Minute, Quality, RepeatedIds, hours,
+    Account, AggTradesMill, AggTradesResult, ArchiveName, Hour, Minute, Quality, RepeatedIds, hours,
 };
 
 use super::{BATCH_ROWS, Mill, MillError, Milled, Plan, Reading};
@@ -65,9 +65,12 @@ impl Mill for Reader {
     fn finish(self: Box<Self>) -> Result<Reading, MillError> {
         let Self { plan, mill } = *self;
         Ok(match mill.finish()? {
-            tapemill_market::Milled::Whole(result) => {
-                Reading::Milled(Box::new(Month { plan, result }))
-            }
+            tapemill_market::Milled::Whole(result) => Reading::Milled(Box::new(Month {
+                plan,
+                quality: result.quality.clone(),
+                result,
+                settled: None,
+            })),
             tapemill_market::Milled::Again(repeated) => Reading::Again(Box::new(AggTradesPlan {
                 repeated: Some(repeated),
                 ..plan
@@ -78,12 +81,30 @@ impl Mill for Reader {
 
 struct Month {
     plan: AggTradesPlan,
+    quality: Quality,
     result: Box<AggTradesResult>,
+    /// Other minutes in the place of the result's.
+    settled: Option<Vec<Minute>>,
 }
 
 impl Milled for Month {
     fn quality(&self) -> &Quality {
-        &self.result.quality
+        &self.quality
+    }
+
+    fn account(&self) -> Option<Account> {
+        let minutes = match &self.settled {
+            Some(settled) => settled.clone(),
+            None => self.result.minutes().collect(),
+        };
+        Some(Account::Minutes(minutes))
+    }
+
+    fn settle(&mut self, account: Account, quality: Quality) {
+        if let Account::Minutes(minutes) = account {
+            self.settled = Some(minutes);
+            self.quality = quality;
+        }
     }
 
     fn write(self: Box<Self>, footer: &Footer) -> Result<Vec<StagedTable>, LakeError> {
@@ -95,7 +116,16 @@ impl Milled for Month {
         let mut all_hours = Vec::new();
         // Whole hours at a time: an hour's factors need all of its minutes, and no more.
         let mut batch: Vec<Minute> = Vec::with_capacity(BATCH_ROWS);
-        for minute in self.result.minutes() {
+        let settled = self
+            .settled
+            .as_deref()
+            .map(|minutes| minutes.iter().copied());
+        let own = settled.is_none().then(|| self.result.minutes());
+        for minute in settled
+            .into_iter()
+            .flatten()
+            .chain(own.into_iter().flatten())
+        {
             let begins_an_hour = batch
                 .last()
                 .is_some_and(|last| hour_of(last) != hour_of(&minute));

@@ -5,7 +5,7 @@ use tapemill_lake::{
     BAR_GROUP_ROWS, Footer, LakeError, Output, StagedTable, TableOptions, TableWriter,
 };
 use tapemill_market::{
-    ArchiveName, Interval, Kline, KlinesMill, MilledKlines, Quality, hours_from_minutes,
+    Account, ArchiveName, Interval, Kline, KlinesMill, MilledKlines, Quality, hours_from_minutes,
 };
 
 use super::{Mill, MillError, Milled, Plan, Reading};
@@ -111,6 +111,19 @@ struct Bars {
 impl Milled for Bars {
     fn quality(&self) -> &Quality {
         &self.quality
+    }
+
+    fn account(&self) -> Option<Account> {
+        // Bars that were given out are out of reach.
+        let is_whole = self.writer.is_none();
+        is_whole.then(|| Account::Klines(self.bars.clone()))
+    }
+
+    fn settle(&mut self, account: Account, quality: Quality) {
+        if let Account::Klines(bars) = account {
+            self.bars = bars;
+            *self.quality = quality;
+        }
     }
 
     fn write(self: Box<Self>, footer: &Footer) -> Result<Vec<StagedTable>, LakeError> {

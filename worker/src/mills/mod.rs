@@ -12,7 +12,7 @@ mod runs;
 
 use tapemill_lake::{Footer, LakeError, Output, StagedTable};
 use tapemill_market::dataset::AGG_TRADES;
-use tapemill_market::{ArchiveName, Data, Quality};
+use tapemill_market::{Account, ArchiveName, Data, Quality};
 
 use crate::Corrupt;
 
@@ -46,6 +46,12 @@ pub(crate) enum Reading {
 pub(crate) trait Milled: Send {
     /// What was seen beside the rows that were used.
     fn quality(&self) -> &Quality;
+    /// The rows of its main table; `None` where they are no bars, or too many to hold.
+    fn account(&self) -> Option<Account> {
+        None
+    }
+    /// Takes other rows in the place of its own, where it gave them out, and what was seen beside those.
+    fn settle(&mut self, _account: Account, _quality: Quality) {}
     /// Writes all tables, none of them visible yet.
     fn write(self: Box<Self>, footer: &Footer) -> Result<Vec<StagedTable>, LakeError>;
 }
