@@ -16,7 +16,8 @@ use tapemill_runtime::LogFormat;
 
 pub use commands::{
     CleanupArgs, ConfigCommand, CoordinatorArgs, DemoArgs, FetchArgs, PlanArgs, QueueCommand,
-    QueueOnlyArgs, RunArgs, StatusArgs, SymbolsArgs, TasksArgs, TasksCommand, UpdateArgs, WorkerArgs,
+    QueueOnlyArgs, RunArgs, StatusArgs, SymbolsArgs, TasksArgs, TasksCommand, UpdateArgs,
+    WorkerArgs,
 };
 pub use output::{OutputArgs, ShapeArgs};
 pub use selection::SelectionArgs;

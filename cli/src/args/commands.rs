@@ -5,10 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use tapemill_market::{Decimal, Market};
 use tapemill_runtime::values;
 
-use super::output::decimal;
 use super::work::bytes_per_second;
 use super::{
     AskingArgs, ListenArgs, OutputArgs, QueueArgs, ReplanArgs, RestArgs, SelectionArgs, ShapeArgs,

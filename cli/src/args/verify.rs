@@ -6,9 +6,7 @@ use clap::Args;
 use tapemill_market::{Decimal, Market};
 
 use super::output::decimal;
-use super::{
-    AskingArgs, OutputArgs, QueueArgs, RestArgs, ShapeArgs, SourceArgs, WorkArgs,
-};
+use super::{AskingArgs, OutputArgs, QueueArgs, RestArgs, ShapeArgs, SourceArgs, WorkArgs};
 
 /// `verify`: everything, unless a part is selected.
 #[derive(Debug, Args)]
@@ -50,6 +48,14 @@ pub struct VerifyArgs {
     /// Make defective and lacking tables again from what they are made of
     #[arg(long)]
     pub fix: bool,
+    /// With --fix: days in a row without a row that are filled from elsewhere; 0 fills nothing
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 30,
+        env = "TAPEMILL_MAX_GAP_DAYS"
+    )]
+    pub max_gap_days: u32,
     #[command(flatten)]
     pub limits: LimitArgs,
     #[command(flatten)]
@@ -71,7 +77,12 @@ pub struct VerifyArgs {
 #[command(next_help_heading = "Notes")]
 pub struct LimitArgs {
     /// Minutes without a trade or a bar that are told
-    #[arg(long, value_name = "N", default_value_t = 60, env = "TAPEMILL_GAP_MINUTES")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 60,
+        env = "TAPEMILL_GAP_MINUTES"
+    )]
     pub gap_minutes: u32,
     /// Part by which a close may differ from the one before
     #[arg(long, value_name = "PART", default_value_t = 0.5, value_parser = positive, env = "TAPEMILL_MAX_PRICE_CHANGE")]

@@ -155,11 +155,15 @@ fn tell_fixed(before: Vec<Finding>, found: &mut [Finding]) {
         let Some(was) = was.filter(|_| finding.verdict != Verdict::Defect) else {
             continue;
         };
-        if was.verdict != Verdict::Defect {
+        if was.verdict != Verdict::Defect && (!was.has_holes || was.reason == finding.reason) {
             *finding = was;
             continue;
         }
-        let what = format!("made again; it was {}: {}", was.kind, was.reason);
+        let how = match was.verdict {
+            Verdict::Defect => "made again",
+            _ => "filled",
+        };
+        let what = format!("{how}; it was {}: {}", was.kind, was.reason);
         finding.reason = match finding.reason.as_str() {
             "" => what,
             reason => format!("{what}; {reason}"),

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use tapemill_market::iso_time;
+
 use super::limits::Limits;
 
 /// Gaps that are named one by one.
@@ -56,19 +58,13 @@ impl Gaps {
         for (at, (from, to)) in self.named.iter().enumerate() {
             let comma = if at == 0 { "" } else { ", " };
             // Writing to a string cannot fail.
-            let _ = write!(words, "{comma}{} to {}", shown(*from), shown(*to));
+            let _ = write!(words, "{comma}{} to {}", iso_time(*from), iso_time(*to));
         }
         if self.count > self.named.len() as u64 {
             let _ = write!(words, " and {} more", self.count - self.named.len() as u64);
         }
         words
     }
-}
-
-/// A time as people read it.
-pub(super) fn shown(time_us: i64) -> String {
-    let time = jiff::Timestamp::from_microsecond(time_us);
-    time.map_or_else(|_| time_us.to_string(), |time| time.to_string())
 }
 
 #[cfg(test)]

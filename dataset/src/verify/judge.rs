@@ -1,18 +1,17 @@
 //! Judges one file: by itself, beside the tables of its task, beside the exchange's klines of its minutes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tapemill_lake::tables::{FACTORS_1H, Table, klines};
 use tapemill_lake::{
-    Lake, LakeError, LakePath, Lineage, TableFile, TablePath, content_of, read_lineage,
+    Dispute, Lake, LakeError, LakePath, Lineage, TableFile, TablePath, content_of, read_lineage,
     read_verified,
 };
 use tapemill_market::{
     Agreement, ArchiveName, Data, Interval, Kline, Market, Minute, Period, Symbol, compare_hours,
-    compare_minutes, hours, hours_from_minutes,
+    compare_minutes, hours, hours_from_minutes, iso_time,
 };
 
-use super::gaps::shown;
 use super::quality::quirks;
 use super::table::{Defect, Kept, Rows, Sound, read};
 use super::{Finding, Options, Verdict};
@@ -23,6 +22,8 @@ pub(super) struct Judging<'a> {
     /// All tables there are.
     pub all: &'a BTreeSet<&'a LakePath>,
     pub options: &'a Options,
+    /// What the ledger keeps of months and their days, by the month's archive.
+    pub disputes: &'a BTreeMap<String, Vec<Dispute>>,
 }
 
 /// A file and what was found of it.
@@ -30,6 +31,8 @@ pub(super) struct Judged {
     pub file: String,
     pub name: Option<ArchiveName>,
     pub found: Result<Notes, Defect>,
+    /// Whether rows lack in it that something else may have.
+    pub has_holes: bool,
     /// Of the main table of a sound task: how it goes on from one period to the next.
     pub seen: Option<Seen>,
 }
@@ -39,6 +42,9 @@ pub(super) type Notes = Vec<(&'static str, String)>;
 
 /// What is told and leaves nothing to wish for: ids that go on prove that nothing lacks, and what has ended has no more.
 const NO_BLEMISH: [&str; 3] = ["halt", "delisted", "ended"];
+
+/// What tells of rows that lack.
+pub(super) const HOLES: [&str; 2] = ["loss", "gap"];
 
 /// Where a table begins and ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +75,7 @@ impl Judged {
             }
         };
         Finding {
+            has_holes: self.has_holes,
             file: self.file,
             verdict,
             kind,
@@ -84,6 +91,7 @@ pub(super) fn judged(judging: &Judging<'_>, file: &TableFile) -> Result<Judged, 
         file: file.path.as_str().to_owned(),
         name: None,
         found: Ok(Vec::new()),
+        has_holes: false,
         seen: None,
     };
     let name = match name_of(&file.table) {
@@ -113,6 +121,7 @@ pub(super) fn judged(judging: &Judging<'_>, file: &TableFile) -> Result<Judged, 
     }
     let is_main = name.data.tables().first().map(String::as_str) == Some(file.table.dataset());
     judged.found = Ok(judging.notes(file, &name, &sound, is_main)?);
+    judged.has_holes = (judged.found.iter().flatten()).any(|(kind, _)| HOLES.contains(kind));
     judged.seen = is_main.then(|| seen(&name, &sound));
     Ok(judged)
 }
@@ -148,16 +157,33 @@ impl Judging<'_> {
         notes.extend(self.beside_minutes(file, name, sound)?);
         notes.extend(self.gaps(file, name, sound)?);
         notes.extend(sound.rows.flat_since().map(|since_us| {
-            let words = format!("its bars end without a trade since {}", shown(since_us));
+            let words = format!("its bars end without a trade since {}", iso_time(since_us));
             ("flat", words)
         }));
         // Once for a task.
         if is_main {
+            notes.extend(self.days(&sound.lineage).map(|words| ("days", words)));
             notes.extend(parts(&sound.lineage, name).map(|words| ("parts", words)));
             notes.extend(quirks(&sound.lineage.quality).map(|words| ("quirks", words)));
         }
         notes.extend(sound.rows.odd.words().map(|words| ("odd", words)));
         Ok(notes)
+    }
+
+    /// Days that were told otherwise by their own archive when the month was made, and which was kept.
+    fn days(&self, lineage: &Lineage) -> Option<String> {
+        let month = lineage.sources.first()?;
+        let disputes = self.disputes.get(&month.key)?.iter();
+        let words: Vec<String> = disputes
+            .filter(|dispute| dispute.month.sha256 == month.sha256)
+            .map(|dispute| {
+                format!(
+                    "{} by its own archive differed in {} rows, the {}'s were kept: {}",
+                    dispute.day, dispute.differing, dispute.kept, dispute.why
+                )
+            })
+            .collect();
+        (!words.is_empty()).then(|| words.join("; "))
     }
 
     /// The exchange's klines of the same minutes say the same; or it is said where they do not.

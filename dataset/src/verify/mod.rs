@@ -16,7 +16,7 @@ mod report;
 mod series;
 mod table;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -24,7 +24,7 @@ pub use coverage::{Hole, holes, without_klines};
 use judge::{Judged, Judging, judged};
 pub use limits::Limits;
 pub use report::{html_report, json_report};
-use tapemill_lake::{Lake, LakeError, LakePath, TableFile};
+use tapemill_lake::{Dispute, Lake, LakeError, LakePath, TableFile};
 use tapemill_market::ArchiveName;
 
 /// What a file is found to be.
@@ -62,6 +62,8 @@ pub struct Finding {
     pub reason: String,
     /// What its place says that it is made of; none where no task writes such a table.
     pub name: Option<ArchiveName>,
+    /// Whether rows lack in it that something else may have.
+    pub has_holes: bool,
 }
 
 /// How files are judged.
@@ -89,8 +91,16 @@ pub fn verify(
     options: &Options,
 ) -> Result<Vec<Finding>, LakeError> {
     let paths: BTreeSet<&LakePath> = all.iter().map(|file| &file.path).collect();
+    let mut disputes: BTreeMap<String, Vec<Dispute>> = BTreeMap::new();
+    for dispute in lake.disputes()? {
+        disputes
+            .entry(dispute.month.key.clone())
+            .or_default()
+            .push(dispute);
+    }
     let judging = Judging {
         lake,
+        disputes: &disputes,
         all: &paths,
         options,
     };
@@ -137,6 +147,7 @@ pub fn strays(lake: &Lake) -> Result<Vec<Finding>, LakeError> {
                 kind: "foreign",
                 reason: format!("no task writes such a file into {dataset}; move it elsewhere"),
                 name: None,
+                has_holes: false,
                 file,
             });
         }

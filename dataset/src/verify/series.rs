@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use tapemill_lake::Series;
-use tapemill_market::{Data, Market, Symbol};
+use tapemill_market::{Data, Market, Symbol, iso_time};
 
-use super::gaps::shown;
-use super::judge::{Judged, Seen};
+use super::judge::{HOLES, Judged, Seen};
 use super::limits::Limits;
 
 const MINUTE_US: i64 = 60_000_000;
@@ -26,9 +25,16 @@ pub(super) fn relate(found: &mut [Judged], limits: &Limits) {
         files.sort_by_key(|at| seen(at).map(|seen| seen.period.start_us()));
         let notes: Vec<_> = files
             .windows(2)
-            .filter_map(|two| Some((two[1], between(&seen(&two[0])?, &seen(&two[1])?, limits)?)))
+            .filter_map(|two| {
+                let note = between(&seen(&two[0])?, &seen(&two[1])?, limits)?;
+                Some((two[0], two[1], note))
+            })
             .collect();
-        for (at, note) in notes {
+        for (before, at, note) in notes {
+            // Either may be the one that is cut.
+            if HOLES.contains(&note.0) {
+                (found[before].has_holes, found[at].has_holes) = (true, true);
+            }
             if let Ok(notes) = &mut found[at].found {
                 notes.push(note);
             }
@@ -90,7 +96,7 @@ fn between(before: &Seen, after: &Seen, limits: &Limits) -> Option<(&'static str
         return None;
     }
     let (last_us, first_us) = (before.times?.1, after.times?.0);
-    let stretch = format!("{} to {}", shown(last_us), shown(first_us));
+    let stretch = format!("{} to {}", iso_time(last_us), iso_time(first_us));
     let least_us = i64::from(limits.gap_minutes).max(1) * MINUTE_US;
     if let (Some((start, last)), Some((first, _))) = (before.ids, after.ids) {
         if first <= start {
@@ -198,6 +204,7 @@ mod tests {
                 file: String::new(),
                 name: None,
                 found: Ok(Vec::new()),
+                has_holes: false,
                 seen: Some(seen("aggTrades", "2024-05", None, 0, 1)),
             }];
             tell_ends(&mut found, scans);

@@ -294,7 +294,7 @@ fn foreign_source(lineage: &Lineage, name: &ArchiveName) -> Option<Defect> {
     };
     let days: Vec<ArchiveName> = match others.is_empty() {
         true => Vec::new(),
-        false => name.days().collect(),
+        false => name.days().chain([name.clone()]).collect(),
     };
     let foreign = match is_of(&first.key, name) {
         false => Some(first),

@@ -151,5 +151,6 @@ fn told(hole: Hole, verdict: Verdict, kind: &'static str, reason: &str) -> Findi
         kind,
         reason: reason.to_owned(),
         name: Some(hole.name),
+        has_holes: false,
     }
 }

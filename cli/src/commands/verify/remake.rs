@@ -29,7 +29,7 @@ pub(super) enum Went {
     Interrupted,
 }
 
-/// Makes defective and lacking tables again, market by market.
+/// Makes defective and lacking tables again, and those with holes that something may fill, market by market.
 pub(super) async fn fix(
     args: &VerifyArgs,
     found: &[Finding],
@@ -37,10 +37,11 @@ pub(super) async fn fix(
     shutdown: &Shutdown,
 ) -> Result<Went, Failure> {
     let mut markets: BTreeMap<(Market, bool), Vec<&ArchiveName>> = BTreeMap::new();
-    let defects = found
-        .iter()
-        .filter(|finding| finding.verdict == Verdict::Defect);
-    for finding in defects {
+    let repair = Some(args.max_gap_days).filter(|days| *days > 0);
+    let wrong = found.iter().filter(|finding| {
+        finding.verdict == Verdict::Defect || finding.has_holes && repair.is_some()
+    });
+    for finding in wrong {
         if let Some(name) = &finding.name {
             let key = (name.market, is_hive(finding));
             markets.entry(key).or_default().push(name);
@@ -51,7 +52,7 @@ pub(super) async fn fix(
             args,
             (market, layout(hive)),
             &names,
-            None,
+            Made::InPlace { repair },
             terminal,
             shutdown,
         )
@@ -95,7 +96,16 @@ pub(super) async fn klines(
             no_rest: args.rest.no_rest,
         };
         let shape = (market, layout(hive));
-        match again(args, shape, &names, Some(elsewhere), terminal, shutdown).await {
+        match again(
+            args,
+            shape,
+            &names,
+            Made::Elsewhere(elsewhere),
+            terminal,
+            shutdown,
+        )
+        .await
+        {
             Ok(Went::Interrupted) => return Ok(None),
             Ok(Went::Through) => {}
             // Those minutes stay without klines, and are told so.
@@ -150,7 +160,7 @@ pub(super) async fn remill(
             args,
             (market, layout(hive)),
             &names,
-            Some(elsewhere),
+            Made::Elsewhere(elsewhere),
             terminal,
             shutdown,
         )
@@ -237,12 +247,21 @@ struct Elsewhere<'a> {
     no_rest: bool,
 }
 
+/// Where tables are made again.
+enum Made<'a> {
+    /// In their place; holes in them of up to so many days are filled.
+    InPlace {
+        repair: Option<u32>,
+    },
+    Elsewhere(Elsewhere<'a>),
+}
+
 /// Runs the tasks of these tables, whatever is there, into the output or elsewhere.
 async fn again(
     args: &VerifyArgs,
     (market, layout): (Market, Layout),
     names: &[&ArchiveName],
-    elsewhere: Option<Elsewhere<'_>>,
+    made: Made<'_>,
     terminal: &Terminal,
     shutdown: &Shutdown,
 ) -> Result<Went, Failure> {
@@ -253,7 +272,11 @@ async fn again(
     let mut rest = args.rest.clone();
     let mut queue = args.queue.clone();
     let mut output = args.output.clone();
-    if let Some(elsewhere) = elsewhere {
+    let mut repair = None;
+    if let Made::InPlace { repair: holes } = made {
+        repair = holes;
+    }
+    if let Made::Elsewhere(elsewhere) = made {
         rest.no_rest = elsewhere.no_rest;
         let place = OutputPlace::Folder(elsewhere.folder.to_owned());
         queue = QueueArgs {
@@ -280,7 +303,7 @@ async fn again(
         profile: false,
     };
     let these = names.iter().map(|name| name.task_id()).collect();
-    let code = run::remake(run, these, terminal, shutdown).await?;
+    let code = run::remake(run, these, repair, terminal, shutdown).await?;
     Ok(match code {
         exit::INTERRUPTED => Went::Interrupted,
         _ => Went::Through,
