@@ -216,10 +216,8 @@ fn trades_and_fundings_come_up_to_now() {
         trade_every_ms: 10_000,
         ..ExchangeOptions::new(&["BTCUSDT"], listed)
     });
+    wait_for_minutes_of_today();
     let minute = now_ms() / 60_000;
-    if minute % 1440 < 3 {
-        return; // Nothing of today has ended yet.
-    }
     update(&lab, &rest, "aggTrades", &[]).expect(0);
 
     let minutes = tables(&lab, "aggtrades_1m")
@@ -249,6 +247,83 @@ fn trades_and_fundings_come_up_to_now() {
     let due = (now_ms() - 120_000) / (8 * HOUR_MS) - listed / (8 * HOUR_MS) + 1;
     assert!((due - 1..=due).contains(&(rows as i64)), "{rows} of {due}");
     assert_eq!(fundings.len(), 2);
+}
+
+/// Just after midnight nothing of the day has ended yet.
+fn wait_for_minutes_of_today() {
+    while now_ms() / 60_000 % 1440 < 5 {
+        std::thread::sleep(Duration::from_secs(5));
+    }
+}
+
+#[test]
+fn trades_go_on_where_the_last_update_ended() {
+    let lab = Lab::new(BINARY);
+    wait_for_minutes_of_today();
+    let yesterday = today().yesterday().unwrap();
+    lab.mirror.trades("BTCUSDT", &yesterday.to_string(), 1_000);
+    let rest = Rest::with(ExchangeOptions {
+        trade_every_ms: 10_000,
+        ..ExchangeOptions::new(&["BTCUSDT"], start_ms(yesterday))
+    });
+    let whole = |lab: &Lab| {
+        let mut tables = tables(lab, "aggtrades_1m");
+        tables.remove(&today().to_string()).expect("today is there")
+    };
+    update(&lab, &rest, "aggTrades", &[]).expect(0);
+    let first = whole(&lab);
+    assert_eq!(first.sources.len(), 1);
+    let (mut asked, mut later) = (rest.asked().len(), first.clone());
+    // A minute later at most there is more.
+    while later.rows == first.rows {
+        std::thread::sleep(Duration::from_secs(2));
+        asked = rest.asked().len();
+        update(&lab, &rest, "aggTrades", &[]).expect(0);
+        later = whole(&lab);
+    }
+
+    let asked = &rest.asked()[asked..];
+    assert!(asked.len() <= 2, "{asked:?}");
+    assert!(asked.iter().all(|asked| asked.query.contains("fromId=")));
+    assert_eq!(later.sources[0], first.sources[0]);
+    assert_eq!(later.sources.len(), 2);
+    assert_eq!(quality(&later, "rows"), 6 * later.rows as i64);
+    assert_eq!(quality(&later, "missing_ids"), 0);
+    // As if all had been asked for at once.
+    let again = Lab::new(BINARY);
+    again
+        .mirror
+        .trades("BTCUSDT", &yesterday.to_string(), 1_000);
+    let other = Lab::with(BINARY, again.mirror);
+    loop {
+        update(&other, &rest, "aggTrades", &["--force"]).expect(0);
+        update(&lab, &rest, "aggTrades", &[]).expect(0);
+        let (at_once, bit_by_bit) = (whole(&other), whole(&lab));
+        if at_once.rows == bit_by_bit.rows {
+            assert_eq!(at_once.content, bit_by_bit.content);
+            for name in [
+                "rows",
+                "first_id",
+                "last_id",
+                "first_ts",
+                "last_ts",
+                "missing_minutes",
+            ] {
+                assert_eq!(
+                    quality(&at_once, name),
+                    quality(&bit_by_bit, name),
+                    "{name}"
+                );
+            }
+            break;
+        }
+    }
+    let judged = lab.command(&["verify", "--json"]).run().expect(0);
+    assert!(
+        judged.stdout.contains("it was asked of the exchange"),
+        "{}",
+        judged.stdout
+    );
 }
 
 #[test]

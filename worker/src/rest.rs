@@ -5,16 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use tapemill_exchange::{ExchangeError, Fetched, RestSpec, Weights, WeightsError};
-use tapemill_lake::Source as Origin;
-use tapemill_market::ArchiveName;
+use tapemill_exchange::{ExchangeError, Fetched, RestSpec, Since, Weights, WeightsError};
+use tapemill_lake::{LakeError, Output, Source as Origin};
+use tapemill_market::{Account, ArchiveName, Data, Quality};
 use tapemill_queue::{Clock, HostWeight, Queue, SystemClock};
 use tapemill_runtime::Stage;
 use tokio_util::sync::CancellationToken;
 
-use crate::attempt::{AttemptError, Prepared, Verdict, Workshop};
+use crate::attempt::{AttemptError, Prepared, Verdict, Workshop, on_a_thread};
 use crate::mills::{self, Mill, MillError, Milled, Plan, Reading};
 use crate::progress::TaskProgress;
+use crate::settle::account_of;
 
 /// Rows that repeat have to be asked for twice.
 const MOST_READINGS: u32 = 3;
@@ -92,8 +93,17 @@ impl Workshop {
     ) -> Result<Prepared, AttemptError> {
         let mut plan: Box<dyn Plan> =
             mills::plan(&self.output, name).ok_or_else(|| AttemptError::Missing(name.task_id()))?;
+        let (output, of) = (self.output.clone(), name.clone());
+        let before = on_a_thread(move || Before::of(&output, &of)).await?;
+        if let Some(before) = before.filter(|before| before.since.time_ms < spec.closed_by_ms) {
+            let went_on = self.go_on(name, spec, plan.start(), before, progress, cancel);
+            if let Some(prepared) = went_on.await? {
+                return Ok(prepared);
+            }
+        }
         for _ in 0..MOST_READINGS {
-            let (fetched, mill) = self.ask(name, spec, plan.start(), progress, cancel).await?;
+            let mill = plan.start();
+            let (fetched, mill) = self.ask(name, spec, None, mill, progress, cancel).await?;
             if fetched.rows == 0 {
                 return Err(AttemptError::Missing(fetched.key));
             }
@@ -101,7 +111,8 @@ impl Workshop {
             match mill.finish().map_err(|error| refused(&key, error))? {
                 Reading::Again(next) => plan = next,
                 Reading::Milled(milled) => {
-                    return self.prepared(name, milled, fetched, cancel).await;
+                    let sources = vec![origin_of(fetched)];
+                    return self.prepared(name, milled, sources, cancel).await;
                 }
             }
         }
@@ -111,10 +122,45 @@ impl Workshop {
         })
     }
 
+    /// Asks only for the trades that follow those of a published table, and puts them behind; `None` where that table turns
+    /// out not to end where it should.
+    async fn go_on(
+        &self,
+        name: &ArchiveName,
+        spec: RestSpec,
+        mill: Box<dyn Mill>,
+        before: Before,
+        progress: &Arc<TaskProgress>,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Prepared>, AttemptError> {
+        let since = Some(before.since);
+        let (fetched, mill) = self.ask(name, spec, since, mill, progress, cancel).await?;
+        let Ok(Reading::Milled(mut milled)) = mill.finish() else {
+            return Ok(None);
+        };
+        let Some(later) = milled.account() else {
+            return Ok(None);
+        };
+        let last = before.account.times().last().copied();
+        if later.times().first().copied() <= last && !later.is_empty() {
+            tracing::info!(task = %name.task_id(), "trades of a minute that was taken for finished came later: all are asked for again");
+            return Ok(None);
+        }
+        let quality = before.quality.followed_by(milled.quality(), &later);
+        milled.settle(before.account.filled(&later), quality);
+        let mut sources = before.sources;
+        if fetched.rows > 0 {
+            sources.push(origin_of(fetched));
+        }
+        let prepared = self.prepared(name, milled, sources, cancel).await?;
+        Ok(Some(prepared))
+    }
+
     pub(crate) async fn ask(
         &self,
         name: &ArchiveName,
         spec: RestSpec,
+        since: Option<Since>,
         mut mill: Box<dyn Mill>,
         progress: &Arc<TaskProgress>,
         cancel: &CancellationToken,
@@ -126,7 +172,7 @@ impl Workshop {
         let (started, mut parsing, mut bytes) = (Instant::now(), Duration::ZERO, 0);
         let mut fed = Ok(());
         let fetched = rest
-            .rows(name, spec.closed_by_ms, cancel, |csv| {
+            .rows(name, spec.closed_by_ms, since, cancel, |csv| {
                 let started = Instant::now();
                 if fed.is_ok() {
                     fed = mill.feed(csv.as_bytes());
@@ -148,19 +194,12 @@ impl Workshop {
         &self,
         name: &ArchiveName,
         milled: Box<dyn Milled>,
-        fetched: Fetched,
+        sources: Vec<Origin>,
         cancel: &CancellationToken,
     ) -> Result<Prepared, AttemptError> {
-        let origin = Origin {
-            key: fetched.key,
-            bytes: fetched.bytes,
-            sha256: fetched.sha256,
-            rows: fetched.rows,
-        };
+        let origin = sources[0].clone();
         let verdict = Verdict::Rest;
-        let tables = self
-            .write(name, milled, vec![origin.clone()], verdict, cancel)
-            .await?;
+        let tables = self.write(name, milled, sources, verdict, cancel).await?;
         Ok(Prepared {
             tables,
             kept: Vec::new(),
@@ -169,6 +208,55 @@ impl Workshop {
             version: None,
             disputes: Vec::new(),
         })
+    }
+}
+
+/// A published table of trades that the exchange was asked for, to go on from.
+struct Before {
+    account: Account,
+    quality: Quality,
+    sources: Vec<Origin>,
+    since: Since,
+}
+
+impl Before {
+    /// `None` where there is no such table, or no going on from it.
+    fn of(output: &Output, name: &ArchiveName) -> Result<Option<Self>, LakeError> {
+        if name.data != Data::AggTrades {
+            return Ok(None);
+        }
+        let place = output.place(name, &name.data.tables()[0])?;
+        let Some((account, lineage)) = account_of(&output.lake, &place, name)? else {
+            return Ok(None);
+        };
+        let is_asked = |source: &Origin| source.key.starts_with("rest/");
+        let is_ours = lineage.settings == output.settings_of(name.data)
+            && lineage.sources.iter().all(is_asked);
+        let last = lineage.sources.last().filter(|_| is_ours);
+        let time_ms = last.and_then(|source| Since::time_of(&source.key));
+        let quality: Option<Quality> = serde_json::from_value(lineage.quality).ok();
+        let (Some(time_ms), Some(quality)) = (time_ms, quality) else {
+            return Ok(None);
+        };
+        let sources = lineage.sources;
+        Ok(quality.last_id.map(|last_id| Self {
+            since: Since {
+                time_ms,
+                id: last_id + 1,
+            },
+            account,
+            quality,
+            sources,
+        }))
+    }
+}
+
+fn origin_of(fetched: Fetched) -> Origin {
+    Origin {
+        key: fetched.key,
+        bytes: fetched.bytes,
+        sha256: fetched.sha256,
+        rows: fetched.rows,
     }
 }
 

@@ -226,7 +226,9 @@ impl Workshop {
         let Some(plan) = mills::plan(&self.output, &name) else {
             return Ok(());
         };
-        let asked = self.ask(&name, spec, plan.start(), progress, cancel).await;
+        let asked = self
+            .ask(&name, spec, None, plan.start(), progress, cancel)
+            .await;
         let (fetched, mill) = match asked {
             Ok(asked) => asked,
             Err(AttemptError::Missing(_)) => return Ok(()),
@@ -391,7 +393,7 @@ fn is_of(key: &str, day: &ArchiveName) -> bool {
 }
 
 /// The rows of a published table; `None` where it is not there, or not whole.
-fn account_of(
+pub(crate) fn account_of(
     lake: &Lake,
     place: &LakePath,
     name: &ArchiveName,

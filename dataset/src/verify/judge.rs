@@ -354,7 +354,11 @@ fn parts(lineage: &Lineage, name: &ArchiveName) -> Option<String> {
     let others: Vec<&str> = others.map(|source| source.key.as_str()).collect();
     match (others.as_slice(), lineage.sources.len()) {
         ([], _) => None,
-        ([_], 1) => Some("it was asked of the exchange, until there is an archive".to_owned()),
+        (others, count)
+            if others.len() == count && others.iter().all(|key| key.starts_with("rest/")) =>
+        {
+            Some("it was asked of the exchange, until there is an archive".to_owned())
+        }
         (others, _) => Some(format!("parts of it are of {}", others.join(", "))),
     }
 }

@@ -185,6 +185,7 @@ mod tests {
             verdict,
             kind: "content",
             reason: reason.to_owned(),
+            has_holes: false,
             name: Some(name),
         }
     }

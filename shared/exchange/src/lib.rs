@@ -20,7 +20,7 @@ mod weights;
 pub use endpoint::{Endpoint, Question};
 pub use error::ExchangeError;
 pub use info::{ExchangeInfo, Rules, SymbolInfo};
-pub use pages::{BadAnswer, Pages};
+pub use pages::{BadAnswer, Pages, Since};
 pub use rest::{Fetched, Rest, RestOptions, official_base};
 pub use spec::RestSpec;
 pub use ticker::{Volumes, volumes};

@@ -23,6 +23,8 @@ pub struct BadAnswer(pub(crate) String);
 #[derive(Debug)]
 pub struct Pages {
     endpoint: Endpoint,
+    /// No row is earlier.
+    start_ms: i64,
     from_ms: i64,
     until_ms: i64,
     closed_by_ms: i64,
@@ -30,6 +32,24 @@ pub struct Pages {
     /// The funding before the one that comes.
     funding_before: Option<i64>,
     rows: u64,
+}
+
+/// Where rows go on that were asked for before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Since {
+    /// From this time on.
+    pub time_ms: i64,
+    /// Trades: from this id on.
+    pub id: u64,
+}
+
+impl Since {
+    /// What of a lineage's key tells until when was asked, as the time from which on it goes on.
+    pub fn time_of(key: &str) -> Option<i64> {
+        let (_, end) = key.rsplit_once("&endTime=")?;
+        let end: i64 = end.parse().ok()?;
+        end.checked_add(1)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +73,7 @@ impl Pages {
         };
         Some(Self {
             endpoint,
+            start_ms: from_ms,
             from_ms,
             until_ms,
             closed_by_ms,
@@ -64,6 +85,21 @@ impl Pages {
             funding_before: None,
             rows: 0,
         })
+    }
+
+    /// Of trades only those that follow what was asked for before.
+    #[must_use]
+    pub fn since(mut self, since: Since) -> Self {
+        if let Rows::AggTrades { .. } = self.endpoint.rows
+            && since.time_ms > self.from_ms
+        {
+            self.from_ms = since.time_ms;
+            self.next = match self.from_ms < self.until_ms {
+                true => Next::Id(since.id),
+                false => Next::Nothing,
+            };
+        }
+        self
     }
 
     /// What names these rows in a lineage.
@@ -251,7 +287,7 @@ impl Pages {
             if now >= until {
                 return Ok((Next::Nothing, count));
             }
-            if now < self.from_ms {
+            if now < self.start_ms {
                 return Err(BadAnswer(format!(
                     "a trade of {now}, before what was asked for"
                 )));
@@ -532,5 +568,51 @@ mod tests {
             assert!(take(&mut pages, &answer, None).is_err(), "{answer}");
             assert_eq!((pages.rows(), pages.question()), (0, before));
         }
+    }
+
+    #[test]
+    fn trades_go_on_where_they_were_asked_for_before() {
+        let pages = pages("um/aggTrades/BTCUSDT/2024-05-03", START_MS + DAY_MS);
+        let first = pages.key();
+        let until = Since::time_of("rest/x?symbol=A&startTime=5&endTime=1714694459999");
+        assert_eq!(until, Some(START_MS + 60_000));
+        assert_eq!(Since::time_of("data/x.zip"), None);
+        let since = Since {
+            time_ms: START_MS + 60_000,
+            id: 77,
+        };
+
+        let mut pages = pages.since(since);
+
+        assert_ne!(pages.key(), first);
+        assert!(
+            pages
+                .key()
+                .contains(&format!("startTime={}&", since.time_ms))
+        );
+        let question = pages.question().unwrap();
+        assert!(question.pairs.contains(&("fromId", "77".to_owned())));
+        // A straggler of the minute before is no mistake of the exchange.
+        let answer = format!(
+            r#"[{{"a":77,"p":"1","q":"1","f":1,"l":1,"T":{},"m":true}}]"#,
+            START_MS + 59_999
+        );
+        let mut csv = String::new();
+        pages.take(answer.as_bytes(), 1000, None, &mut csv).unwrap();
+        assert_eq!((pages.rows(), pages.question()), (1, None));
+    }
+
+    #[test]
+    fn nothing_is_asked_where_nothing_can_have_followed() {
+        let since = Since {
+            time_ms: START_MS + DAY_MS,
+            id: 77,
+        };
+        let trades = pages("um/aggTrades/BTCUSDT/2024-05-03", START_MS + DAY_MS);
+        assert_eq!(trades.since(since).question(), None);
+        // Bars are asked for as a whole.
+        let bars = pages("um/klines:1m/BTCUSDT/2024-05-03", START_MS + DAY_MS);
+        let whole = bars.question();
+        assert_eq!(bars.since(since).question(), whole);
     }
 }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::endpoint::{Bounds, Question};
 use crate::error::ExchangeError;
 use crate::info::ExchangeInfo;
-use crate::pages::{BadAnswer, Pages};
+use crate::pages::{BadAnswer, Pages, Since};
 use crate::ticker::{Volumes, volumes};
 use crate::weights::Weights;
 
@@ -148,7 +148,8 @@ impl Rest {
         &self.counters
     }
 
-    /// Asks for the rows of a period that had ended by a time, and hands them on as CSV, some at a time.
+    /// Asks for the rows of a period that had ended by a time, and hands them on as CSV, some at a time; of trades, where told,
+    /// only for those that follow others.
     ///
     /// # Errors
     ///
@@ -158,6 +159,7 @@ impl Rest {
         &self,
         name: &ArchiveName,
         closed_by_ms: i64,
+        since: Option<Since>,
         cancel: &CancellationToken,
         mut each: impl FnMut(&str),
     ) -> Result<Fetched, ExchangeError> {
@@ -166,6 +168,9 @@ impl Rest {
             url: shown(&url),
             why: format!("{} is only in the archive", name.data),
         })?;
+        if let Some(since) = since {
+            pages = pages.since(since);
+        }
         let (mut hasher, mut bytes, mut csv) = (Hasher::new(), 0, String::new());
         while let Some(question) = pages.question() {
             csv.clear();

@@ -1,6 +1,6 @@
 //! What was seen in an archive beside the rows that were used.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::account::Account;
 
@@ -8,7 +8,7 @@ use crate::account::Account;
 ///
 /// Every row is counted once: used, or in one of `duplicates`, `contradictions`, `zero_quantity`, `out_of_period`.
 /// Times are UTC microseconds; what has no meaning for a kind of data is null.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quality {
     /// Rows in the CSV, without its header.
     pub rows: u64,
@@ -45,6 +45,34 @@ pub struct Quality {
 }
 
 impl Quality {
+    /// What is to be said of rows that follow others, both asked for by themselves; `account` is of the later ones.
+    #[must_use]
+    pub fn followed_by(&self, later: &Quality, account: &Account) -> Quality {
+        let sum = |a: Option<u64>, b: Option<u64>| a.zip(b).map(|(a, b)| a + b);
+        let jump = match (self.last_id, later.first_id) {
+            (Some(last), Some(first)) => first.saturating_sub(last + 1),
+            _ => 0,
+        };
+        Quality {
+            rows: self.rows + later.rows,
+            duplicates: self.duplicates + later.duplicates,
+            contradictions: self.contradictions + later.contradictions,
+            zero_quantity: self.zero_quantity + later.zero_quantity,
+            out_of_period: self.out_of_period + later.out_of_period,
+            unordered: self.unordered + later.unordered,
+            id_gaps: sum(self.id_gaps, later.id_gaps).map(|gaps| gaps + u64::from(jump > 0)),
+            missing_ids: sum(self.missing_ids, later.missing_ids).map(|missing| missing + jump),
+            first_id: self.first_id.or(later.first_id),
+            last_id: later.last_id.or(self.last_id),
+            first_ts: self.first_ts.or(later.first_ts),
+            last_ts: later.last_ts.or(self.last_ts),
+            missing_minutes: (self.missing_minutes)
+                .map(|missing| missing.saturating_sub(account.len() as u64)),
+            off_grid: sum(self.off_grid, later.off_grid),
+            missing_bars: sum(self.missing_bars, later.missing_bars),
+        }
+    }
+
     /// What is to be said of an archive of which some rows gave way to better ones of other sources. The counts of rows
     /// stay those of the archive; what lacks is what lacks still.
     #[must_use]
