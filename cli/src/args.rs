@@ -118,15 +118,17 @@ pub enum Command {
 }
 
 impl Command {
-    /// The selection of commands that have one.
-    pub fn selection_mut(&mut self) -> Option<&mut SelectionArgs> {
-        match self {
-            Self::Run(args) => Some(&mut args.selection),
-            Self::Update(args) => Some(&mut args.run.selection),
-            Self::Plan(args) => Some(&mut args.selection),
-            Self::Coordinator(args) => Some(&mut args.selection),
-            Self::Fetch(args) => Some(&mut args.selection),
-            _ => None,
-        }
+    /// Where commands with a selection take the settings file's own categories.
+    pub fn own_categories_mut(&mut self) -> Option<&mut Vec<(String, String)>> {
+        let selection = match self {
+            Self::Run(args) => &mut args.selection,
+            Self::Update(args) => &mut args.run.selection,
+            Self::Plan(args) => &mut args.selection,
+            Self::Coordinator(args) => &mut args.selection,
+            Self::Fetch(args) => &mut args.selection,
+            Self::Verify(args) => return Some(&mut args.own_categories),
+            _ => return None,
+        };
+        Some(&mut selection.own_categories)
     }
 }

@@ -65,9 +65,9 @@ pub fn parse(args: Vec<OsString>) -> Result<Parsed, Refused> {
     let matches = command.try_get_matches_from(args).map_err(refused)?;
     refuse_empty(&matches)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(refused)?;
-    if let Some(selection) = cli.command.selection_mut() {
+    if let Some(categories) = cli.command.own_categories_mut() {
         let own = file.section("categories");
-        selection.own_categories = own
+        *categories = own
             .map(|(name, list)| (name.to_owned(), list.to_owned()))
             .collect();
     }

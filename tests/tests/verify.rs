@@ -90,6 +90,14 @@ fn a_sound_output_has_nothing_but_ok() {
         verify(&lab, &["--start", "2024-02", "--end", "2024-02-10"], 0).len(),
         8
     );
+    assert_eq!(verify(&lab, &["--months", "2024-01,2024-02"], 0).len(), 16);
+    let priority = ["--priority-only", "--priority", "ETHUSDT"];
+    assert_eq!(verify(&lab, &priority, 0).len(), 12);
+    let own = lab.folder().join("tapemill.toml");
+    fs::write(&own, "[categories]\nmine = \"BTCUSDT\"\n").expect("it can be written");
+    assert_eq!(verify(&lab, &["--categories", "mine"], 0).len(), 12);
+    assert_eq!(verify(&lab, &["--categories", "major"], 0).len(), 24);
+    fs::remove_file(own).expect("it was there");
     let none = lab
         .command(&["verify", "--symbols", "XRPUSDT"])
         .run()

@@ -22,6 +22,18 @@ pub struct VerifyArgs {
     /// Only these symbols: a list, @FILE, or all
     #[arg(long, value_name = "LIST")]
     pub symbols: Option<String>,
+    /// Only the symbols of --priority
+    #[arg(long)]
+    pub priority_only: bool,
+    /// The symbols of --priority-only [default: the 35 most traded]
+    #[arg(long, value_name = "LIST", env = "TAPEMILL_PRIORITY")]
+    pub priority: Option<String>,
+    /// Only the symbols of these categories
+    #[arg(long, value_name = "LIST")]
+    pub categories: Option<String>,
+    /// The settings file's own categories, each name with its symbols.
+    #[arg(skip)]
+    pub own_categories: Vec<(String, String)>,
     /// Only symbols that traded at least as much within the last 24 hours, in their quote (cm: in USD), as the
     /// exchange's ticker says now; without --market all three markets are asked
     #[arg(long, value_name = "QUOTE", value_parser = decimal)]
@@ -32,6 +44,9 @@ pub struct VerifyArgs {
     /// To this month or day, inclusive
     #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
     pub end: Option<String>,
+    /// Only these months: YYYY-MM,YYYY-MM
+    #[arg(long, value_name = "LIST", conflicts_with_all = ["start", "end"])]
+    pub months: Option<String>,
     /// Write the verdicts to DIR/verify.json, and DIR/verify.html with a map of symbols and months
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,

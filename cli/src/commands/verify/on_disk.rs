@@ -6,7 +6,7 @@ use tapemill_coordinator::{Symbols, VolumeFilter};
 use tapemill_lake::{TableFile, TablePath};
 use tapemill_market::{Data, DateRange, Decimal, Market, Symbol};
 
-use crate::args::VerifyArgs;
+use crate::args::{SelectionArgs, VerifyArgs};
 use crate::context;
 use crate::failure::Failure;
 
@@ -22,10 +22,24 @@ pub(super) struct OnDisk {
 
 impl OnDisk {
     pub async fn of(args: &VerifyArgs) -> Result<Self, Failure> {
-        let (start, end) = (args.start.as_deref(), args.end.as_deref());
-        let symbols = match args.symbols.as_deref().map(context::symbols).transpose()? {
-            None | Some(Symbols::All) => None,
-            Some(Symbols::These(symbols) | Symbols::Among(symbols)) => {
+        let has_groups = args.priority_only || args.categories.is_some();
+        let all = (!has_groups).then(|| "all".to_owned());
+        // The kinds are those of any market.
+        let asked = SelectionArgs {
+            priority: args.priority.clone(),
+            priority_only: args.priority_only,
+            categories: args.categories.clone(),
+            own_categories: args.own_categories.clone(),
+            symbols: args.symbols.clone().or(all),
+            start: args.start.clone(),
+            end: args.end.clone(),
+            months: args.months.clone(),
+            ..SelectionArgs::of(Market::Um, "aggTrades".to_owned(), String::new())
+        };
+        let asked = context::selection(&asked, &args.rest)?;
+        let symbols = match asked.symbols {
+            Symbols::All => None,
+            Symbols::These(symbols) | Symbols::Among(symbols) => {
                 Some(symbols.iter().map(ToString::to_string).collect())
             }
         };
@@ -38,7 +52,7 @@ impl OnDisk {
                 Some(least) => Some(volumes(args, least).await?),
                 None => None,
             },
-            range: DateRange::parse(start, end, None, context::today())?,
+            range: asked.range,
         })
     }
 
