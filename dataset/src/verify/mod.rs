@@ -24,6 +24,7 @@ pub use coverage::{Hole, holes, without_klines};
 use judge::{Judged, Judging, judged};
 pub use limits::Limits;
 pub use report::{html_report, json_report};
+use tapemill_lake::cleanup::{self, Why};
 use tapemill_lake::{Dispute, Lake, LakeError, LakePath, TableFile};
 use tapemill_market::ArchiveName;
 
@@ -132,7 +133,8 @@ pub fn verify(
     Ok(found.into_iter().map(Judged::finding).collect())
 }
 
-/// Parquet files in the folders of tables that are no table by their names: readers would take them in.
+/// Parquet files in the folders of tables that are no table by their names, which readers would take in; and unfinished
+/// files that dead processes left in a folder.
 ///
 /// # Errors
 ///
@@ -151,6 +153,18 @@ pub fn strays(lake: &Lake) -> Result<Vec<Finding>, LakeError> {
                 file,
             });
         }
+    }
+    if lake.folder().is_some() {
+        let leftovers = cleanup::plan(lake)?.into_iter();
+        let parts = leftovers.filter(|leftover| leftover.why == Why::StalePart);
+        found.extend(parts.map(|part| Finding {
+            file: part.path,
+            verdict: Verdict::Note,
+            kind: "leftover",
+            reason: "an unfinished file whose writer is gone: cleanup removes it".to_owned(),
+            name: None,
+            has_holes: false,
+        }));
     }
     Ok(found)
 }
