@@ -48,7 +48,7 @@ for path in glob.glob(f'{root}/data/futures/um/{cadence}/*/*/**/*-{period}.zip',
     elif job == 'keep' and is_trades == (words[0] == 'trades'):
         rows = [row for row in rows if any(of_day(path, row, day) for day in words[1:])]
     elif job == 'bend' and not is_trades:
-        rows = [row[:7] + [str(float(row[7]) + 1)] + row[8:] if of_day(path, row, words[0]) else row for row in rows]
+        rows = [row[:7] + [str(float(row[7]) + 1)] + row[8:] if n % 3 == 0 and of_day(path, row, words[0]) else row for n, row in enumerate(rows)]
     else:
         continue
     write(path, head, rows)

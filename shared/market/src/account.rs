@@ -165,6 +165,33 @@ impl Account {
         }
     }
 
+    /// Whether it has a row of a time.
+    fn has(&self, time_us: i64) -> bool {
+        match self {
+            Self::Minutes(rows) => rows
+                .binary_search_by_key(&time_us, |row| row.minute_us)
+                .is_ok(),
+            Self::Klines(rows) => rows
+                .binary_search_by_key(&time_us, |row| row.open_time_us)
+                .is_ok(),
+        }
+    }
+
+    /// Whether, where the two differ, this one has a row that the other lacks, or one of more trades.
+    fn covers(&self, other: &Account, differing: &[i64]) -> bool {
+        let trades = |account: &Account, time_us: i64| match account {
+            Self::Minutes(rows) => {
+                let at = rows.binary_search_by_key(&time_us, |row| row.minute_us);
+                at.map_or(0, |at| rows[at].trade_count)
+            }
+            // Candles of one time are no more than each other.
+            Self::Klines(_) => i64::from(account.has(time_us)),
+        };
+        differing
+            .iter()
+            .all(|time| trades(self, *time) > trades(other, *time))
+    }
+
     /// Candles that cannot be.
     fn impossible(&self) -> usize {
         let is_impossible = |row: &&Kline| {
@@ -194,10 +221,22 @@ fn differing<Row: PartialEq>(ours: &[Row], theirs: &[Row], time: impl Fn(&Row) -
     times
 }
 
-/// Which of two differing accounts of a day is kept, and why: whole ids before broken ones, then what agrees with the
-/// other account of the tape, then what has more; the month's where nothing tells, since it was published later.
+/// Which of two differing accounts of a day is kept, and why: whole ids before broken ones, then what has all that the other
+/// has and more, then what agrees with the other account of the tape. The month's is kept where nothing speaks for the day,
+/// since it was published later, and where the two are not of one tape at all.
 pub fn kept(month: (&Account, Evidence), day: (&Account, Evidence)) -> (Kept, &'static str) {
     let ((of_month, for_month), (of_day, for_day)) = (month, day);
+    if of_month.is_empty() {
+        return (Kept::Day, "the month has nothing of it");
+    }
+    let differing = of_day.differing(of_month);
+    let common = of_day.len() - differing.iter().filter(|time| of_day.has(**time)).count();
+    if common == 0 {
+        return (
+            Kept::Month,
+            "the two have no row in common, and the month was published later",
+        );
+    }
     if let (Some(trades), Some(others)) = (of_day.trades(), of_month.trades()) {
         match (for_month.missing_ids, for_day.missing_ids) {
             (Some(1..), Some(0)) if trades >= others => {
@@ -208,11 +247,14 @@ pub fn kept(month: (&Account, Evidence), day: (&Account, Evidence)) -> (Kept, &'
             }
             _ => {}
         }
-    } else if of_day.len() != of_month.len() {
-        return match of_day.len() > of_month.len() {
-            true => (Kept::Day, "the day has more bars"),
-            false => (Kept::Month, "the month has more bars"),
-        };
+    }
+    match (
+        of_day.covers(of_month, &differing),
+        of_month.covers(of_day, &differing),
+    ) {
+        (true, false) => return (Kept::Day, "the day has all that the month has, and more"),
+        (false, true) => return (Kept::Month, "the month has all that the day has, and more"),
+        _ => {}
     }
     let (odd_day, odd_month) = (of_day.impossible(), of_month.impossible());
     if odd_day != odd_month {
@@ -241,13 +283,10 @@ pub fn kept(month: (&Account, Evidence), day: (&Account, Evidence)) -> (Kept, &'
             ),
         };
     }
-    match of_day.trades() > of_month.trades() {
-        true => (Kept::Day, "the day has more trades"),
-        false => (
-            Kept::Month,
-            "nothing speaks for the day, and the month was published later",
-        ),
-    }
+    (
+        Kept::Month,
+        "nothing speaks for the day, and the month was published later",
+    )
 }
 
 #[cfg(test)]
@@ -307,18 +346,34 @@ mod tests {
             Kept::Day,
             "the month is cut"
         );
+        let none = minutes(&[]);
+        assert_eq!(
+            keeps((&none, whole), (&more, whole)),
+            Kept::Day,
+            "not of the month at all"
+        );
     }
 
     #[test]
     fn the_other_account_of_the_tape_decides_between_equals() {
-        let account = minutes(&[(0, 5)]);
+        let account = |trades| minutes(&[(0, 5), (1, trades), (2, 9 - trades)]);
         let keeps = |month, day| {
-            let month = (&account, evidence(0, Some(month)));
-            kept(month, (&account, evidence(0, Some(day)))).0
+            let month = (&account(3), evidence(0, Some(month)));
+            kept(month, (&account(4), evidence(0, Some(day)))).0
         };
         assert_eq!(keeps(3, 4), Kept::Day);
         assert_eq!(keeps(4, 3), Kept::Month);
         assert_eq!(keeps(3, 3), Kept::Month);
+    }
+
+    #[test]
+    fn another_tape_is_no_better_account_of_this_one() {
+        let (month, day) = (
+            minutes(&[(0, 5), (1, 1)]),
+            minutes(&[(0, 6), (1, 2), (2, 9)]),
+        );
+        let (broken, whole) = (evidence(2, Some(0)), evidence(0, Some(3)));
+        assert_eq!(kept((&month, broken), (&day, whole)).0, Kept::Month);
     }
 
     #[test]
@@ -331,10 +386,11 @@ mod tests {
         let (one, two) = (bars(&[(0, 1.0)]), bars(&[(0, 1.0), (1, 1.0)]));
         assert_eq!(keeps(&one, &two), Kept::Day);
         assert_eq!(keeps(&two, &one), Kept::Month);
-        let impossible = bars(&[(0, 11.0)]);
-        assert_eq!(keeps(&impossible, &one), Kept::Day);
-        assert_eq!(keeps(&one, &impossible), Kept::Month);
-        assert_eq!(keeps(&one, &one), Kept::Month);
+        let impossible = bars(&[(0, 1.0), (1, 11.0)]);
+        assert_eq!(keeps(&impossible, &two), Kept::Day);
+        assert_eq!(keeps(&two, &impossible), Kept::Month);
+        let other = bars(&[(0, 1.0), (1, 2.0)]);
+        assert_eq!(keeps(&other, &two), Kept::Month);
     }
 
     #[test]
