@@ -19,7 +19,7 @@ const SYMBOLS: [&str; 6] = [
     "1000SHIBUSDT",
 ];
 const PERIODS: [&str; 5] = ["2024-01", "2024-02", "2024-03", "2024-04", "2024-05-01"];
-const DATA: &str = "aggTrades,klines:1m,klines:1h,markPriceKlines:1h,fundingRate";
+const DATA: &str = "aggTrades,klines:1m,klines:4h,markPriceKlines:1h,fundingRate";
 
 /// Trades, minutes, hours, mark prices and fundings of six symbols: 204 tables.
 fn tree() -> Lab {
@@ -33,8 +33,9 @@ fn tree() -> Lab {
             };
             first_id += 900;
             lab.mirror.tape_of(&spec);
-            let hour: Interval = "1h".parse().expect("an interval");
-            let spec = KlinesSpec::new(Market::Um, symbol, hour, period.parse().expect("a period"));
+            let hours: Interval = "4h".parse().expect("an interval");
+            let spec =
+                KlinesSpec::new(Market::Um, symbol, hours, period.parse().expect("a period"));
             spec.write(lab.mirror.root(), &Packing::default())
                 .expect("the archive can be written");
         }
@@ -123,39 +124,39 @@ const REWRITTEN: [(&str, &str, bool, &str); 11] = [
         true,
         "table = row('vwap', 3, 1.0)",
     ),
-    ("klines_1h/um/BTCUSDT/2024-01", "bytes", true, "pass"),
+    ("klines_4h/um/BTCUSDT/2024-01", "bytes", true, "pass"),
     (
-        "klines_1h/um/BTCUSDT/2024-02",
+        "klines_4h/um/BTCUSDT/2024-02",
         "unreadable",
         false,
         "footer = {}",
     ),
     (
-        "klines_1h/um/BTCUSDT/2024-03",
+        "klines_4h/um/BTCUSDT/2024-03",
         "bytes",
         true,
         "table = table.slice(0, len(table) - 5)",
     ),
     (
-        "klines_1h/um/BTCUSDT/2024-04",
+        "klines_4h/um/BTCUSDT/2024-04",
         "order",
         true,
         "table = pa.concat_tables([table, table.slice(len(table) - 1)])",
     ),
     (
-        "klines_1h/um/ETHUSDT/2024-01",
+        "klines_4h/um/ETHUSDT/2024-01",
         "order",
         true,
         "table = table.take(list(reversed(range(len(table)))))",
     ),
     (
-        "klines_1h/um/ETHUSDT/2024-02",
+        "klines_4h/um/ETHUSDT/2024-02",
         "columns",
         true,
         "table = table.drop_columns(['trades'])",
     ),
     (
-        "klines_1h/um/ETHUSDT/2024-03",
+        "klines_4h/um/ETHUSDT/2024-03",
         "columns",
         true,
         "table = table.set_column(2, 'open', table.column('open').cast(pa.int64(), safe=False))",
@@ -263,14 +264,14 @@ fn plant(lab: &Lab) -> Planted {
     );
     fs::copy(path(there), path(here)).expect("a copy");
     planted.expect(here, "period");
-    let file = "klines_1h/um/XRPUSDT/2024-05-01.parquet";
+    let file = "klines_4h/um/XRPUSDT/2024-05-01.parquet";
     fs::remove_file(path(file)).expect("it was there");
     planted.expect(file, "gone");
     fs::remove_file(path("factors_1h/um/XRPUSDT/2024-03.parquet")).expect("it was there");
     planted.expect("aggtrades_1m/um/XRPUSDT/2024-03.parquet", "incomplete");
     let (here, there) = (
-        "klines_1h/um/XRPUSDT/2024-1.parquet",
-        "klines_1h/um/XRPUSDT/2024-01.parquet",
+        "klines_4h/um/XRPUSDT/2024-1.parquet",
+        "klines_4h/um/XRPUSDT/2024-01.parquet",
     );
     fs::copy(path(there), path(here)).expect("a copy");
     planted.expect(here, "foreign");
