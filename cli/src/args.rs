@@ -115,6 +115,17 @@ pub enum Command {
     /// Show the settings
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print completions for a shell: bash, zsh, fish, elvish or powershell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write a manual page for each command into a folder
+    Man {
+        /// The folder
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
 }
 
 impl Command {

@@ -13,6 +13,7 @@ mod format;
 mod output_place;
 mod profile;
 mod progress;
+mod screen;
 mod serving;
 mod settings;
 
@@ -119,6 +120,8 @@ async fn dispatch(parsed: Parsed, terminal: Terminal) -> Result<u8, Failure> {
             let shutdown = Shutdown::install()?;
             commands::demo::run(args, json, &terminal, &shutdown).await
         }
+        Command::Completions { shell } => Ok(commands::shell::completions(shell)),
+        Command::Man { folder } => commands::shell::man(&folder),
         Command::Config(_) => unreachable!("handled above"),
     }
 }

@@ -194,6 +194,12 @@ pub struct StatusArgs {
     /// List the archive again, and print what was published anew or withdrawn since it was milled
     #[arg(long, conflicts_with = "summary")]
     pub changes: bool,
+    /// Look again and again: a full screen on a terminal, else one status after the other; q or Ctrl-C ends it
+    #[arg(long, conflicts_with_all = ["changes", "summary"])]
+    pub watch: bool,
+    /// How often to look
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = values::duration, requires = "watch")]
+    pub every: Duration,
     #[command(flatten)]
     pub source: SourceArgs,
     #[command(flatten)]

@@ -19,6 +19,10 @@ pub async fn run(args: StatusArgs, as_json: bool) -> Result<u8, Failure> {
         return super::changes::run(args, as_json).await;
     }
     let queue = context::existing_queue(&args.queue, &args.output).await?;
+    if args.watch {
+        let url = context::shown_queue(&args.queue, &args.output)?;
+        return super::watch::run(&*queue, &url, args.every, as_json).await;
+    }
     let url = context::shown_queue(&args.queue, &args.output)?;
     let (stats, workers) = (queue.stats().await?, queue.workers().await?);
     let summed = match args.summary {
@@ -90,7 +94,7 @@ impl Summed {
     }
 }
 
-fn as_text(url: &str, stats: &Stats, workers: &[WorkerRecord]) -> String {
+pub(super) fn as_text(url: &str, stats: &Stats, workers: &[WorkerRecord]) -> String {
     let mut text = format!(
         "queue {url}{}\n",
         if stats.paused { " (paused)" } else { "" }
