@@ -6,9 +6,13 @@ use futures::future::BoxFuture;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, Opts, Registry};
+use tapemill_market::Data;
 use tapemill_queue::{TaskState, WorkerState};
 
 use crate::view::{QueueView, Snapshot};
+
+/// What is no kind of data is counted here, as workers do it: no name from outside becomes a label.
+const OTHER: &str = "other";
 
 /// The gauges of one queue. While the queue does not answer they are absent, not stale.
 #[derive(Clone)]
@@ -122,13 +126,14 @@ impl Inner {
         let stats = &seen.stats;
         for (dataset, counts) in &stats.datasets {
             for (state, count) in TaskState::ALL.iter().zip(counts) {
-                let labels = [queue, dataset, state.as_str()];
+                let labels = [queue, known(dataset), state.as_str()];
+                // Added, since several may be no kind of data.
                 self.tasks
                     .with_label_values(&labels)
-                    .set(count.tasks as f64);
+                    .add(count.tasks as f64);
                 self.bytes
                     .with_label_values(&labels)
-                    .set(count.bytes as f64);
+                    .add(count.bytes as f64);
             }
         }
         for state in WorkerState::ALL {
@@ -147,6 +152,14 @@ impl Inner {
         ] {
             gauge.with_label_values(&[queue]).set(value);
         }
+    }
+}
+
+/// The label of a dataset that the queue names.
+fn known(dataset: &str) -> &str {
+    match Data::parse_list(dataset) {
+        Ok(items) if items.len() == 1 => dataset,
+        _ => OTHER,
     }
 }
 
@@ -171,5 +184,40 @@ impl Collector for QueueGauges {
             .into_iter()
             .flat_map(|gauge| gauge.collect())
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::TextEncoder;
+    use tapemill_queue::{Count, Stats};
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_kind_of_data_is_counted_together() {
+        let registry = Registry::new();
+        let gauges = QueueGauges::register(&registry, QueueView::new("q"), "q").unwrap();
+        let waiting = |tasks| [Count { tasks, bytes: 10 }; 5];
+        let datasets = ["klines:1h", "../etc", "a\nb", "aggTrades,trades"];
+        let datasets = datasets.map(|dataset| (dataset.to_owned(), waiting(3)));
+        let stats = Stats {
+            datasets: datasets.into(),
+            ..Stats::default()
+        };
+        let workers = Vec::new();
+        *gauges.0.seen.lock().unwrap() = Some(Arc::new(Snapshot { stats, workers }));
+
+        for _ in ["a scrape", "another adds nothing"] {
+            let text = TextEncoder::new().encode_to_string(&registry.gather());
+            let text = text.unwrap();
+            for (dataset, tasks) in [("klines:1h", 3), ("other", 9)] {
+                let line = format!(
+                    "tapemill_queue_tasks{{dataset=\"{dataset}\",queue=\"q\",state=\"dead\"}} {tasks}\n"
+                );
+                assert!(text.contains(&line), "no {line} in\n{text}");
+            }
+            assert_eq!(text.matches("tapemill_queue_tasks{").count(), 10, "{text}");
+        }
     }
 }
