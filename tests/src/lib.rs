@@ -2,24 +2,28 @@
 
 pub mod chaos;
 mod command;
+mod dashboards;
 mod dice;
 mod exchange;
 mod judge;
 mod lab;
 mod mirror;
 mod outputs;
+mod prometheus;
 mod python;
 mod readers;
 mod real;
 mod watched;
 
 pub use command::{Finished, Running, Tapemill};
+pub use dashboards::{Asked, Dashboard, any_of, filled};
 pub use dice::Dice;
 pub use exchange::Rest;
 pub use judge::{Judged, contents, judge};
 pub use lab::Lab;
 pub use mirror::{Mirror, trades_of};
 pub use outputs::{hashes, object_hashes, parts};
+pub use prometheus::{Prometheus, Series};
 pub use python::{Python, golden_folder, reference_folder};
 pub use readers::read_everything;
 pub use real::real_data;
