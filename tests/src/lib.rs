@@ -7,6 +7,7 @@ mod dice;
 mod exchange;
 mod judge;
 mod lab;
+mod manifests;
 mod mirror;
 mod outputs;
 mod prometheus;
@@ -21,12 +22,13 @@ pub use dice::Dice;
 pub use exchange::Rest;
 pub use judge::{Judged, contents, judge};
 pub use lab::Lab;
+pub use manifests::{Manifests, Pod, manifests_folder, manifests_script, selects, title, words};
 pub use mirror::{Mirror, trades_of};
 pub use outputs::{hashes, object_hashes, parts};
 pub use prometheus::{Prometheus, Series};
 pub use python::{Python, golden_folder, reference_folder};
 pub use readers::read_everything;
-pub use real::real_data;
+pub use real::{real_data, shared_data};
 pub use tapemill_test_servers::{
     Aof, Certificates, Cut, Keep, Port, Process, Proxy, Redis, RedisCluster, RedisOptions,
     RedisSentinel, S3, Way, until,

@@ -1,7 +1,7 @@
 //! Independent readers: the slow reference, and the libraries people use.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 /// The Python with polars, DuckDB, pandas and pyarrow that the test command installs.
 pub struct Python(PathBuf);
@@ -20,13 +20,22 @@ impl Python {
         })
     }
 
+    /// A program that was installed with it.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.0.with_file_name(name)
+    }
+
+    /// Runs a script to its end, whatever that is.
+    #[track_caller]
+    pub fn output(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(&self.0);
+        command.args(arguments).output().expect("python starts")
+    }
+
     /// Runs a script and returns what it printed; fails with all it said when it fails.
     #[track_caller]
     pub fn run(&self, arguments: &[&str]) -> String {
-        let output = Command::new(&self.0)
-            .args(arguments)
-            .output()
-            .expect("python starts");
+        let output = self.output(arguments);
         let (stdout, stderr) = (
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr),
