@@ -1,24 +1,51 @@
 //! What the manifests of `k8s/` say, done by real processes: their command lines, settings, probes, exit codes, and their Redis.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 use tapemill_standin::server::{Fault, Faults, When};
 use tapemill_tests::{
-    Lab, Manifests, Redis, RedisOptions, Running, Tapemill, Watched, hashes, promtool, until, words,
+    Lab, Manifests, Redis, RedisOptions, Running, S3, Tapemill, Watched, hashes, object_hashes,
+    promtool, until, words,
 };
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tapemill-under-test");
 
-/// The command of a workload's container, with the settings of the cluster, on a queue, output and archive of this machine.
+/// The commands of the workloads' containers with the settings of the cluster, on a queue, output and archive of this machine.
 struct Cluster<'a> {
     manifests: Manifests,
     lab: &'a Lab,
     redis: &'a Redis,
+    output: String,
+    environment: Vec<(&'static str, String)>,
 }
 
-impl Cluster<'_> {
+impl<'a> Cluster<'a> {
+    fn new(manifests: Manifests, lab: &'a Lab, redis: &'a Redis) -> Self {
+        Self {
+            manifests,
+            lab,
+            redis,
+            output: lab.output().display().to_string(),
+            environment: Vec::new(),
+        }
+    }
+
+    fn into_bucket(mut self, store: &S3) -> Self {
+        self.output = store.url("lake");
+        self.environment.extend(store.env());
+        self
+    }
+
     fn command(&self, kind: &str, name: &str) -> Tapemill {
+        self.command_by(Tapemill::new(BINARY), kind, name)
+    }
+
+    fn command_by(&self, program: Tapemill, kind: &str, name: &str) -> Tapemill {
         let workload = self.manifests.one(kind, name);
         let pods = self.manifests.pods();
         let pod = pods.iter().find(|pod| pod.workload == workload);
@@ -27,24 +54,24 @@ impl Cluster<'_> {
         let mut arguments = words(&container["args"]);
         let at = arguments.iter().position(|word| *word == "--listen");
         arguments.drain(at.map_or(0..0, |at| at..at + 2));
-        let mut command = Tapemill::new(BINARY)
-            .folder(self.lab.folder())
-            .args(arguments);
+        let mut command = program.folder(self.lab.folder()).args(arguments);
         for (name, value) in self.manifests.settings() {
             if !["TAPEMILL_QUEUE", "TAPEMILL_OUTPUT", "TAPEMILL_START"].contains(&name.as_str()) {
                 command = command.env(&name, &value);
             }
         }
+        for (name, value) in &self.environment {
+            command = command.env(name, value);
+        }
         let queue = format!("{}?queue=default", self.redis.url());
-        let output = self.lab.output();
-        let output = output.to_str().expect("a plain path");
+        let source = self.lab.mirror.url();
         command.args([
             "--queue",
             &queue,
             "--output",
-            output,
+            &self.output,
             "--source",
-            self.lab.mirror.url(),
+            source,
         ])
     }
 
@@ -198,11 +225,7 @@ fn coordinator_and_workers_start_answer_their_probes_and_drain() {
         .expect("kind");
     let redis = redis_dev(&manifests);
     let lab = lab();
-    let cluster = Cluster {
-        manifests,
-        lab: &lab,
-        redis: &redis,
-    };
+    let cluster = Cluster::new(manifests, &lab, &redis);
     let coordinator = Watched::start(cluster.command("Deployment", "tapemill-coordinator"));
     let worker = Watched::start(cluster.command("Deployment", "tapemill-worker"));
 
@@ -230,6 +253,80 @@ fn coordinator_and_workers_start_answer_their_probes_and_drain() {
     assert_eq!(hashes(&lab.output()), lab.undisturbed());
 }
 
+/// As the pods are: no user of the machine, no capabilities, a root that cannot be written, and /tmp.
+#[test]
+fn everything_works_as_nobody_on_a_root_that_is_read_only() {
+    let id = Command::new("id").arg("-u").output().expect("id is there");
+    if id.stdout != b"0\n" {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "only root can make a root read-only"
+        );
+        eprintln!("skipped: only root can make a root read-only");
+        return;
+    }
+    let (lab, store) = (lab(), S3::start());
+    // Others have no way into the folders of builds and tests.
+    let pod = tempfile::tempdir().expect("a folder can be made");
+    let everyone = |path: &Path, mode: u32| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+    };
+    let (binary, tmp, script) = (
+        pod.path().join("tapemill"),
+        pod.path().join("tmp"),
+        pod.path().join("pod"),
+    );
+    fs::copy(BINARY, &binary).expect("it can be copied");
+    fs::create_dir(&tmp).expect("a folder can be made");
+    fs::write(&script, AS_IN_A_POD).expect("a file can be written");
+    for (path, mode) in [
+        (pod.path(), 0o755),
+        (&binary, 0o755),
+        (&tmp, 0o1777),
+        (&script, 0o644),
+    ] {
+        everyone(path, mode);
+    }
+    let manifests = Manifests::of_components(&["redis-dev", "job", "schedule"]);
+    let redis = redis_dev(&manifests);
+    let cluster = Cluster::new(manifests, &lab, &redis).into_bucket(&store);
+    let in_a_pod = |kind: &str, name: &str| {
+        let unshare = Tapemill::new("unshare")
+            .args(["--mount", "bash"])
+            .args([&script, &tmp, &binary]);
+        cluster.command_by(unshare, kind, name)
+    };
+
+    let coordinator = Watched::start(in_a_pod("Deployment", "tapemill-coordinator"));
+    in_a_pod("Job", "tapemill-run").run().expect(0);
+    in_a_pod("CronJob", "tapemill-verify").run().expect(0);
+    until("it shows what was done", || {
+        let status = coordinator.get("/api/v1/status");
+        status.status == 200 && coordinator.json("/api/v1/status")["totals"]["done"] == 8
+    });
+    coordinator.process.signal(libc::SIGTERM);
+    coordinator.wait().expect(0);
+
+    let left = fs::read_dir(&tmp).expect("it is there").count();
+    assert_eq!(left, 0, "nothing is left in /tmp");
+    assert_eq!(object_hashes(&store, "lake"), lab.undisturbed());
+}
+
+/// Its arguments: a folder to write to, then a command line.
+const AS_IN_A_POD: &str = "set -e
+tmp=$1
+shift
+mount --make-rprivate /
+mount --bind \"$tmp\" \"$tmp\"
+mount --options remount,bind,ro /
+cd /
+if touch /written 2>/dev/null; then
+  echo 'the root can be written' >&2
+  exit 99
+fi
+exec setpriv --reuid 65532 --regid 65532 --clear-groups --bounding-set=-all --no-new-privs env TMPDIR=\"$tmp\" \"$@\"
+";
+
 #[test]
 fn a_finite_run_survives_its_pods_and_ends_with_one_code() {
     let lab = lab();
@@ -250,11 +347,7 @@ fn a_finite_run_survives_its_pods_and_ends_with_one_code() {
         .set_faults(slow.and(broken, Fault::Html, When::Always));
     let manifests = Manifests::of_components(&["redis-dev", "job"]);
     let redis = redis_dev(&manifests);
-    let cluster = Cluster {
-        manifests,
-        lab: &lab,
-        redis: &redis,
-    };
+    let cluster = Cluster::new(manifests, &lab, &redis);
     let codes = codes_that_fail_the_job(&cluster.manifests);
 
     // A pod of a node that is drained is neither a success, which would end the Job, nor a failure of it.
