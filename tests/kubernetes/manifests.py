@@ -22,6 +22,8 @@ import yaml
 
 # The groups whose kinds have schemas in CRDS.
 CUSTOM_GROUPS = ("keda.sh", "monitoring.coreos.com")
+# The one in C reads ten times as fast, where there is one.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def main():
@@ -43,7 +45,7 @@ def main():
 
 def documents(file):
     with open(file) as stream:
-        return [document for document in yaml.safe_load_all(stream) if document]
+        return [document for document in yaml.load_all(stream, LOADER) if document]
 
 
 def name(document):
