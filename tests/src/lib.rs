@@ -24,7 +24,9 @@ pub use dockerfile::{Dockerfile, image_context, project};
 pub use exchange::Rest;
 pub use judge::{Judged, contents, judge};
 pub use lab::Lab;
-pub use manifests::{Manifests, Pod, manifests_folder, manifests_script, selects, title, words};
+pub use manifests::{
+    Manifests, Pod, manifests_folder, manifests_script, selects, title, value_of, words,
+};
 pub use mirror::{Mirror, trades_of};
 pub use outputs::{hashes, object_hashes, parts};
 pub use prometheus::{Prometheus, Series};

@@ -155,6 +155,12 @@ pub fn words(list: &Value) -> Vec<&str> {
     list.map(|word| word.as_str().expect("a word")).collect()
 }
 
+/// What follows a flag.
+pub fn value_of<'a>(arguments: &[&'a str], flag: &str) -> Option<&'a str> {
+    let at = arguments.iter().position(|argument| *argument == flag)?;
+    arguments.get(at + 1).copied()
+}
+
 /// Whether labels are among those that a selector asks for.
 pub fn selects(selector: &Value, labels: &Value) -> bool {
     let wanted = selector["matchLabels"].as_object();
