@@ -166,4 +166,6 @@ pub struct WorkingOn {
     pub generation: u64,
     /// How far the attempt has come.
     pub progress: Progress,
+    /// Since it was claimed.
+    pub held_for: Duration,
 }

@@ -367,6 +367,7 @@ pub async fn workers_are_listed_with_what_they_hold(fixture: &impl Fixture) {
         task: id.into(),
         generation: 1,
         progress,
+        held_for: Duration::from_secs(3),
     };
     assert_eq!(workers[0].tasks, [holds("a"), holds("b")]);
     assert_eq!(workers[1].tasks, []);

@@ -255,6 +255,7 @@ pub(super) fn workers(mut fields: Fields) -> Result<Vec<WorkerRecord>, QueueErro
                 bytes_total: leases.count()?,
                 rows: leases.count()?,
             },
+            held_for: duration(leases.int()?),
         };
         if let Some(worker) = workers.get_mut(&worker) {
             worker.tasks.push(task);

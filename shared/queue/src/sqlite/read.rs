@@ -231,6 +231,7 @@ pub(super) fn workers(tx: &Transaction<'_>, now: i64) -> Result<Vec<WorkerRecord
             task: task_id(row, 3)?,
             generation: count(row, 4)?,
             progress: progress(row, 5)?,
+            held_for: until(now, row.get(8)?),
         };
         let worker = workers.last_mut().expect("a worker was pushed just above");
         worker.tasks.push(task);

@@ -1,6 +1,6 @@
 -- The workers heard of lately, and the leases there are.
 -- Returns for each worker its name, state and ms since its last heartbeat in turn; then for each lease its
--- worker, id, generation, progress (bytes, total, rows) in turn.
+-- worker, id, generation, progress (bytes, total, rows) and ms since its claim in turn.
 local workers, leases = {}, {}
 local records = redis.call('HGETALL', WORKERS)
 for at = 1, #records, 2 do
@@ -15,6 +15,6 @@ for _, id in ipairs(redis.call('ZRANGE', LEASES, 0, -1)) do
     local size = #leases
     leases[size + 1], leases[size + 2], leases[size + 3] = task[WORKER], id, task[GENERATION]
     leases[size + 4], leases[size + 5] = task[PROGRESS_BYTES], task[PROGRESS_TOTAL]
-    leases[size + 6] = task[PROGRESS_ROWS]
+    leases[size + 6], leases[size + 7] = task[PROGRESS_ROWS], now - task[TIME]
 end
 return { workers, leases }
