@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use tapemill_archive::{Bandwidth, Brake, DirSource, HttpOptions, HttpSource, RetryPolicy, Source};
 use tapemill_coordinator::{
-    Asking, CATEGORIES, Catalogue, PRIORITY_SYMBOLS, Planned, RestUse, Selection, Symbols,
+    ADMIN_TOKEN, AdminToken, Asking, CATEGORIES, Catalogue, PRIORITY_SYMBOLS, Planned, RestUse,
+    Selection, Symbols,
 };
 use tapemill_exchange::{Rest, RestOptions, Weights};
 use tapemill_lake::{Lake, Output};
@@ -361,6 +362,20 @@ pub fn forbidden(flag: &str) -> Failure {
 /// Tasks at once: the cores, and at least two, so that the network is never idle while one task computes.
 pub fn tasks_at_once(workers: Option<u16>) -> usize {
     workers.map_or_else(|| cores().max(2), usize::from)
+}
+
+/// The token that admits to changing the queue over HTTP, if the environment has one.
+pub fn admin_token() -> Result<Option<AdminToken>, Failure> {
+    let Some(token) = std::env::var_os(ADMIN_TOKEN) else {
+        return Ok(None);
+    };
+    let token = token.to_str().and_then(AdminToken::new);
+    let unfit = || {
+        Failure::usage(format!(
+            "{ADMIN_TOKEN} cannot be sent in a header: use letters, digits and signs of ASCII, without spaces"
+        ))
+    };
+    token.map(Some).ok_or_else(unfit)
 }
 
 /// A fresh worker's name.

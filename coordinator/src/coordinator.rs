@@ -79,9 +79,7 @@ impl Coordinator {
         let mut services = JoinSet::new();
         let ticker = self.health.watch("reap", REAP_EVERY + LONGEST_TURN);
         services.spawn(reap(self.queue.clone(), self.outages.caller(), ticker));
-        let view = self.view.clone();
-        let ticker = self.health.watch("events", LONGEST_TURN);
-        services.spawn(async move { view.tell_changes(ticker).await });
+        services.spawn(self.view.clone().attend(self.health.clone()));
         let ticker = self.health.watch("plan", LOOK_EVERY + LONGEST_TURN);
         tokio::select! {
             biased;

@@ -4,19 +4,25 @@
 //! Selection ─► survey (lists or probes the source) ─► `tapemill_market::choose` (pure) ─► enqueuer (what is not there yet)
 //! ```
 //!
-//! A [`Coordinator`] plans, returns expired leases and keeps a [`QueueView`], which the API and the gauges show.
+//! A [`Coordinator`] plans, returns expired leases and keeps a [`QueueView`], which the page, the API and the gauges show.
 
+mod admin;
 mod adoption;
 mod api;
 mod brake;
 mod catalogue;
 mod categories;
 mod changes;
+mod chart;
 mod coordinator;
 mod enqueuer;
 mod error;
+mod failures;
 mod loss;
+mod map;
 mod metrics;
+mod orders;
+mod page;
 mod priority;
 mod probe;
 mod selection;
@@ -28,6 +34,7 @@ mod thread;
 mod view;
 mod volume;
 
+pub use admin::{ADMIN_TOKEN, AdminToken};
 pub use api::api;
 pub use brake::in_step;
 pub use catalogue::{Catalogue, Rebuilt};

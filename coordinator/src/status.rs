@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tapemill_queue::{StateCounts, Stats, TaskRecord, TaskState, WorkerRecord};
 
+use crate::view::Snapshot;
+
 /// Bytes of archives that are finished, and of those that are not.
 pub fn bytes_done_and_left(stats: &Stats) -> (u64, u64) {
     let [pending, leased, done, ..] = stats.totals();
@@ -53,6 +55,47 @@ pub fn worker_value(worker: &WorkerRecord) -> Value {
         .map(|task| json!({"id": task.task, "progress": task.progress, "generation": task.generation}))
         .collect();
     json!({"id": worker.id, "state": worker.state, "tasks": tasks})
+}
+
+/// One worker as [`worker_value`] has it, with ages: since its last heartbeat, and since each claim.
+pub(crate) fn aged_worker_value(worker: &WorkerRecord) -> Value {
+    let mut value = worker_value(worker);
+    value["seen_seconds_ago"] = worker.seen_ago.as_secs_f64().into();
+    for (at, task) in worker.tasks.iter().enumerate() {
+        value["tasks"][at]["held_seconds"] = task.held_for.as_secs_f64().into();
+    }
+    value
+}
+
+/// Workers of whom the page tells.
+const MOST_WORKERS: usize = 200;
+
+/// All that the page shows beside the map.
+pub(crate) fn page_value(
+    mut status: Value,
+    seen: &Snapshot,
+    chart: Value,
+    is_writable: bool,
+) -> Value {
+    let bytes = |(dataset, of): (&String, &StateCounts)| {
+        let pairs = TaskState::ALL.iter().zip(of);
+        let bytes: Map<String, Value> = pairs
+            .map(|(state, count)| (state.as_str().to_owned(), count.bytes.into()))
+            .collect();
+        (dataset.clone(), bytes.into())
+    };
+    let bytes: Map<String, Value> = seen.stats.datasets.iter().map(bytes).collect();
+    let told = seen.workers.iter().take(MOST_WORKERS);
+    let workers: Vec<Value> = told.map(aged_worker_value).collect();
+    let more_workers = seen.workers.len() - workers.len();
+    // They stand beside it, with more.
+    status
+        .as_object_mut()
+        .map(|status| status.remove("workers"));
+    json!({
+        "status": status, "bytes": bytes, "workers": workers, "more_workers": more_workers, "map": chart["map"], "failures": chart["failures"],
+        "writable": is_writable,
+    })
 }
 
 /// One task of a list.

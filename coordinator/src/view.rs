@@ -1,20 +1,27 @@
 //! What others see of the queue: read at most once a second, however many look.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tapemill_queue::{Queue, Stats, WorkerRecord};
-use tapemill_runtime::{Ticker, one_line};
-use tokio::sync::{Mutex, watch};
+use tapemill_queue::{Queue, QueueError, Stats, TaskId, WorkerRecord};
+use tapemill_runtime::{Health, Ticker, one_line};
+use tokio::sync::{Mutex, Notify, watch};
 
-use crate::status::status_value;
+use crate::chart::{Chart, Mapper};
+use crate::status::{page_value, status_value};
 
 /// How long a snapshot is good for.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// The longest a look may take: what hangs is told as an outage.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long after the last look at the map it is kept.
+const WATCHED: Duration = Duration::from_secs(60);
+
+/// The longest a loop may go without a turn: a call to the store at the end of its patience.
+const LONGEST_TURN: Duration = Duration::from_secs(60);
 
 /// The queue at one moment.
 #[derive(Debug)]
@@ -36,6 +43,9 @@ pub struct QueueView {
     queue: OnceLock<Arc<dyn Queue>>,
     last: Mutex<Option<(Instant, Looked)>>,
     status: watch::Sender<Option<Arc<str>>>,
+    chart: std::sync::Mutex<Chart>,
+    watched: std::sync::Mutex<Option<Instant>>,
+    woken: Notify,
 }
 
 impl QueueView {
@@ -46,7 +56,17 @@ impl QueueView {
             queue: OnceLock::new(),
             last: Mutex::default(),
             status: watch::Sender::new(None),
+            chart: std::sync::Mutex::default(),
+            watched: std::sync::Mutex::default(),
+            woken: Notify::new(),
         })
+    }
+
+    /// Tells changes and keeps the map, both only while somebody looks, until it is dropped.
+    pub async fn attend(self: Arc<Self>, health: Health) {
+        let ticker = health.watch("events", LONGEST_TURN);
+        let mapping = health.watch("map", LONGEST_TURN);
+        tokio::join!(self.tell_changes(ticker), Mapper::new(&self).keep(mapping));
     }
 
     /// The queue is open; the first one counts.
@@ -103,13 +123,67 @@ impl QueueView {
         Ok(status_value(&self.name, &seen.stats, &seen.workers))
     }
 
+    /// All that the page shows beside the map.
+    ///
+    /// # Errors
+    ///
+    /// As [`QueueView::look`].
+    pub(crate) async fn page(&self, is_writable: bool) -> Result<Value, NoAnswer> {
+        self.watch();
+        let seen = self.look().await?;
+        let status = status_value(&self.name, &seen.stats, &seen.workers);
+        let chart = self.chart().value(&seen.stats);
+        Ok(page_value(status, &seen, chart, is_writable))
+    }
+
+    /// The map, as far as it is known.
+    pub(crate) fn chart(&self) -> MutexGuard<'_, Chart> {
+        self.chart.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody looks at the map.
+    pub(crate) fn watch(&self) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if watched.replace(Instant::now()).is_none() {
+            self.woken.notify_one();
+        }
+    }
+
+    /// Returns when somebody looks at the map, or after a second.
+    pub(crate) async fn is_watched(&self) -> bool {
+        let lately = || {
+            let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+            *watched = watched.filter(|at| at.elapsed() < WATCHED);
+            watched.is_some()
+        };
+        if !lately() {
+            // Whoever comes first is not kept waiting.
+            let _ = tokio::time::timeout(FRESH, self.woken.notified()).await;
+        }
+        lately()
+    }
+
+    /// Somebody changed these tasks: the map shows it at once.
+    ///
+    /// # Errors
+    ///
+    /// Of the queue.
+    pub(crate) async fn changed(&self, ids: &[TaskId]) -> Result<(), QueueError> {
+        let Some(queue) = self.queue.get() else {
+            return Ok(());
+        };
+        let records = queue.get(ids).await?;
+        self.chart().put_all(ids, &records);
+        Ok(())
+    }
+
     /// The status from now on, whenever it changed.
     pub(crate) fn changes(&self) -> watch::Receiver<Option<Arc<str>>> {
         self.status.subscribe()
     }
 
     /// Tells changes to whoever listens; one reader for all of them, and none while nobody does.
-    pub(crate) async fn tell_changes(&self, ticker: Ticker) {
+    async fn tell_changes(&self, ticker: Ticker) {
         loop {
             ticker.tick();
             if self.status.receiver_count() > 0

@@ -34,7 +34,7 @@ pub async fn run(
     // It mills nothing, and asks the archive: every process tells the same.
     serving.work(&*source, &Arc::new(Stages::new()));
     let listen = args.listen.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
-    let more = api(view.clone(), serving.stop.clone());
+    let more = api(view.clone(), context::admin_token()?, serving.stop.clone());
     let server = serving.serve(Some(listen), more, terminal).await?;
 
     let opened = serving

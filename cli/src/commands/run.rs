@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tapemill_archive::Brake;
 use tapemill_coordinator::{
-    Enqueuer, PlanError, Planned, RestUse, Selection, Survey, in_step, survey,
+    Enqueuer, PlanError, Planned, QueueView, RestUse, Selection, Survey, api, in_step, survey,
 };
 use tapemill_queue::{Queue, TaskId, TaskState, WorkerId};
 use tapemill_runtime::{Router, Shutdown, Stage, cores, exit, process_cpu};
 use tapemill_worker::{Board, Scope, Stopped, Worker, WorkerMetrics, Workshop};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::ended::Ended;
@@ -110,8 +111,18 @@ async fn finish(
     let serving = Serving::new(shutdown);
     let metrics = serving.work(&*workshop.source, &workshop.stages);
     let listen = args.listen.listen.as_deref();
-    let server = serving.serve(listen, Router::new(), terminal).await?;
+    let view = QueueView::new(context::shown_queue(&args.queue, &args.output)?);
+    let more = match listen {
+        Some(_) => api(view.clone(), context::admin_token()?, serving.stop.clone()),
+        None => Router::new(),
+    };
+    let server = serving.serve(listen, more, terminal).await?;
     let queue = serving.measured(context::queue(&args.queue, &args.output).await?);
+    view.open(queue.clone());
+    let mut attending = JoinSet::new();
+    if server.is_some() {
+        attending.spawn(view.attend(serving.health.clone()));
+    }
     workshop.rest = context::rest(&args.rest, queue.clone())?;
     let job = Job {
         queue,
