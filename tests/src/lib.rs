@@ -1,5 +1,6 @@
 //! The harness of the end-to-end tests: the command, the outputs it makes, and independent readers of them.
 
+mod browser;
 pub mod chaos;
 mod command;
 mod dashboards;
@@ -17,6 +18,7 @@ mod readers;
 mod real;
 mod watched;
 
+pub use browser::browse;
 pub use command::{Finished, Running, Tapemill};
 pub use dashboards::{Asked, Dashboard, any_of, filled};
 pub use dice::Dice;

@@ -81,19 +81,24 @@ impl Watched {
     /// Asks for a path.
     #[track_caller]
     pub fn get(&self, path: &str) -> Reply {
-        let mut stream = self.ask(path);
-        let mut text = String::new();
-        stream.read_to_string(&mut text).expect("an answer comes");
-        let (head, body) = text.split_once("\r\n\r\n").expect("it has a head");
-        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-        Reply {
-            status: status.expect("it has a status"),
-            head: head.to_owned(),
-            body: match head.contains("transfer-encoding: chunked") {
-                true => unchunked(body),
-                false => body.to_owned(),
-            },
+        answer(self.ask(path))
+    }
+
+    /// Sends a body, with more headers.
+    #[track_caller]
+    pub fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        let mut request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n",
+            self.address,
+            body.len()
+        );
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
         }
+        let mut stream = self.send(&format!("{request}\r\n"));
+        // A server that refuses need not read it.
+        let _ = stream.write_all(body.as_bytes());
+        answer(stream)
     }
 
     /// Asks for a JSON document.
@@ -134,16 +139,35 @@ impl Watched {
     }
 
     fn ask(&self, path: &str) -> TcpStream {
+        self.send(&format!(
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            self.address
+        ))
+    }
+
+    fn send(&self, request: &str) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
         stream
             .set_read_timeout(Some(ANSWER_WITHIN))
             .expect("a timeout can be set");
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
-            self.address
-        );
         stream.write_all(request.as_bytes()).expect("it reads");
         stream
+    }
+}
+
+#[track_caller]
+fn answer(mut stream: TcpStream) -> Reply {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("an answer comes");
+    let (head, body) = text.split_once("\r\n\r\n").expect("it has a head");
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+    Reply {
+        status: status.expect("it has a status"),
+        head: head.to_owned(),
+        body: match head.contains("transfer-encoding: chunked") {
+            true => unchunked(body),
+            false => body.to_owned(),
+        },
     }
 }
 
