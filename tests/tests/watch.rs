@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tapemill_standin::server::{Fault, Faults, When};
-use tapemill_tests::{Lab, hashes};
+use tapemill_tests::{Lab, Watched, hashes};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tapemill-under-test");
 
@@ -102,10 +102,8 @@ fn it_shows_the_numbers_of_the_api_at_any_size() {
         "24",
         &command,
     ]);
-    let status = || {
-        let status = lab.command(&["status", "--json"]).run().expect(0);
-        status.json_lines().remove(0)
-    };
+    let coordinator = Watched::start(lab.everything(&["coordinator"]));
+    let status = || coordinator.json("/api/v1/status");
     let agree = |size: &str| {
         // What runs beside it may finish between two looks.
         let until = Instant::now() + Duration::from_secs(20);
