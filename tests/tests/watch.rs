@@ -235,6 +235,7 @@ fn three_workers_in_panes_finish_a_queue_whoever_is_killed() {
         .env("TAPEMILL_OUTPUT", lab.output())
         .env("TMUX_SESSION", "watch")
         .env("TMUX_WORKERS_PORT", first.to_string())
+        .env("TMUX_WORKERS_QUEUE", "lake")
         .current_dir(lab.folder())
         .output()
         .expect("bash");
@@ -275,6 +276,7 @@ fn three_workers_in_panes_finish_a_queue_whoever_is_killed() {
             target[0]["targets"][0],
             format!("127.0.0.1:{}", first + at - 1)
         );
+        assert_eq!(target[0]["labels"]["queue"], "lake");
         let log = lab.folder().join(format!("workers/logs/worker-{at}.log"));
         assert!(log.exists());
     }
