@@ -11,8 +11,8 @@ use crate::adoption::receipt_of;
 use crate::error::PlanError;
 use crate::thread::on_a_thread;
 
-/// Tasks read at a time.
-const PAGE: usize = 1000;
+/// Tasks looked at in one call: a store that answers one call after the other answers others in between.
+const PAGE: usize = 250;
 
 /// Footers read at once.
 const FOOTERS_AT_ONCE: usize = 8;
