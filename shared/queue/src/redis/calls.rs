@@ -25,8 +25,8 @@ use crate::{
 const CHUNK: usize = 500;
 /// Leases per call of a heartbeat.
 const BEATS: usize = 1_000;
-/// Ids a list or a prune looks at per call: about ten milliseconds in which the server answers nobody else.
-const LOOKED_AT: usize = 1_000;
+/// Ids a list or a prune looks at per call: some milliseconds in which the server answers nobody else.
+const LOOKED_AT: usize = 250;
 const PRUNED_AT: usize = 1_000;
 
 #[async_trait]
