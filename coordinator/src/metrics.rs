@@ -7,9 +7,9 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, Opts, Registry};
 use tapemill_market::Data;
-use tapemill_queue::{TaskState, WorkerState};
+use tapemill_queue::{Stats, TaskState, WorkerState};
 
-use crate::view::{QueueView, Snapshot};
+use crate::view::QueueView;
 
 /// What is no kind of data is counted here, as workers do it: no name from outside becomes a label.
 const OTHER: &str = "other";
@@ -22,7 +22,7 @@ struct Inner {
     view: Arc<QueueView>,
     /// The queue's name, in every label.
     label: String,
-    seen: Mutex<Option<Arc<Snapshot>>>,
+    seen: Mutex<Option<Arc<Stats>>>,
     tasks: GaugeVec,
     bytes: GaugeVec,
     oldest_pending: GaugeVec,
@@ -101,7 +101,7 @@ impl QueueGauges {
     pub fn read(&self) -> BoxFuture<'static, ()> {
         let gauges = self.0.clone();
         Box::pin(async move {
-            let seen = gauges.view.look().await.ok();
+            let seen = gauges.view.stats().await.ok();
             *gauges.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
         })
     }
@@ -121,9 +121,8 @@ impl Inner {
         ]
     }
 
-    fn set(&self, seen: &Snapshot) {
+    fn set(&self, stats: &Stats) {
         let queue = self.label.as_str();
-        let stats = &seen.stats;
         for (dataset, counts) in &stats.datasets {
             for (state, count) in TaskState::ALL.iter().zip(counts) {
                 let labels = [queue, known(dataset), state.as_str()];
@@ -136,9 +135,7 @@ impl Inner {
                     .add(count.bytes as f64);
             }
         }
-        for state in WorkerState::ALL {
-            let workers = seen.workers.iter();
-            let count = workers.filter(|worker| worker.state == state).count();
+        for (state, &count) in WorkerState::ALL.iter().zip(&stats.workers) {
             let labels = [queue, state.as_str()];
             self.workers.with_label_values(&labels).set(count as f64);
         }
@@ -190,7 +187,7 @@ impl Collector for QueueGauges {
 #[cfg(test)]
 mod tests {
     use prometheus::TextEncoder;
-    use tapemill_queue::{Count, Stats};
+    use tapemill_queue::Count;
 
     use super::*;
 
@@ -205,8 +202,7 @@ mod tests {
             datasets: datasets.into(),
             ..Stats::default()
         };
-        let workers = Vec::new();
-        *gauges.0.seen.lock().unwrap() = Some(Arc::new(Snapshot { stats, workers }));
+        *gauges.0.seen.lock().unwrap() = Some(Arc::new(stats));
 
         for _ in ["a scrape", "another adds nothing"] {
             let text = TextEncoder::new().encode_to_string(&registry.gather());

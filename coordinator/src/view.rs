@@ -35,13 +35,40 @@ pub struct Snapshot {
 /// Why there is no snapshot, in one line.
 pub type NoAnswer = Arc<str>;
 
-type Looked = Result<Arc<Snapshot>, NoAnswer>;
+/// What was read of the queue, shared by whoever asks within a second.
+struct Shared<T>(Mutex<Option<(Instant, Answer<T>)>>);
+
+type Answer<T> = Result<Arc<T>, NoAnswer>;
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> Shared<T> {
+    async fn get(&self, read: impl Future<Output = Result<T, NoAnswer>>) -> Answer<T> {
+        let mut last = self.0.lock().await;
+        if let Some((at, answer)) = &*last
+            && at.elapsed() < FRESH
+        {
+            return answer.clone();
+        }
+        let answer = match tokio::time::timeout(PATIENCE, read).await {
+            Ok(answer) => answer.map(Arc::new),
+            Err(_) => Err("the queue does not answer".into()),
+        };
+        *last = Some((Instant::now(), answer.clone()));
+        answer
+    }
+}
 
 /// A queue under observation. It can be shown before it is open.
 pub struct QueueView {
     name: String,
     queue: OnceLock<Arc<dyn Queue>>,
-    last: Mutex<Option<(Instant, Looked)>>,
+    counted: Shared<Stats>,
+    looked: Shared<Snapshot>,
     status: watch::Sender<Option<Arc<str>>>,
     chart: std::sync::Mutex<Chart>,
     watched: std::sync::Mutex<Option<Instant>>,
@@ -54,7 +81,8 @@ impl QueueView {
         Arc::new(Self {
             name: name.into(),
             queue: OnceLock::new(),
-            last: Mutex::default(),
+            counted: Shared::default(),
+            looked: Shared::default(),
             status: watch::Sender::new(None),
             chart: std::sync::Mutex::default(),
             watched: std::sync::Mutex::default(),
@@ -91,26 +119,29 @@ impl QueueView {
     ///
     /// [`NoAnswer`] when the queue gave none; it is asked again after a second.
     pub async fn look(&self) -> Result<Arc<Snapshot>, NoAnswer> {
-        let mut last = self.last.lock().await;
-        if let Some((at, looked)) = &*last
-            && at.elapsed() < FRESH
-        {
-            return looked.clone();
-        }
-        let looked = match tokio::time::timeout(PATIENCE, self.read()).await {
-            Ok(looked) => looked,
-            Err(_) => Err("the queue does not answer".into()),
+        let read = async {
+            let stats = self.count().await?;
+            let workers = self
+                .queue()?
+                .workers()
+                .await
+                .map_err(|error| told(&error))?;
+            Ok(Snapshot { stats, workers })
         };
-        *last = Some((Instant::now(), looked.clone()));
-        looked
+        self.looked.get(read).await
     }
 
-    async fn read(&self) -> Looked {
-        let queue = self.queue()?;
-        let why = |error| Arc::from(one_line(&error));
-        let stats = queue.stats().await.map_err(why)?;
-        let workers = queue.workers().await.map_err(why)?;
-        Ok(Arc::new(Snapshot { stats, workers }))
+    /// The queue in numbers, as it was a second ago or less: what it costs grows with neither tasks nor leases.
+    ///
+    /// # Errors
+    ///
+    /// As [`QueueView::look`].
+    pub async fn stats(&self) -> Result<Arc<Stats>, NoAnswer> {
+        self.counted.get(self.count()).await
+    }
+
+    async fn count(&self) -> Result<Stats, NoAnswer> {
+        self.queue()?.stats().await.map_err(|error| told(&error))
     }
 
     /// The very JSON of `status --json`.
@@ -199,4 +230,8 @@ impl QueueView {
             tokio::time::sleep(FRESH).await;
         }
     }
+}
+
+fn told(error: &QueueError) -> NoAnswer {
+    one_line(error).into()
 }

@@ -17,7 +17,7 @@ pub struct Count {
 /// One count per state, in the order of [`TaskState::ALL`](crate::TaskState::ALL).
 pub type StateCounts = [Count; 5];
 
-/// The queue in numbers, at a cost that does not grow with its tasks.
+/// The queue in numbers, at a cost that does not grow with its tasks or leases.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Stats {
     /// Claims are refused until someone resumes.
@@ -38,6 +38,8 @@ pub struct Stats {
     pub completions: u64,
     /// What the store takes, on disk or in memory.
     pub store_bytes: u64,
+    /// Workers heard of lately, in the order of [`WorkerState::ALL`](crate::WorkerState::ALL).
+    pub workers: [u64; 3],
 }
 
 /// What counts as recent for a rate.

@@ -67,6 +67,20 @@ impl WorkerState {
     /// Every state.
     pub const ALL: [Self; 3] = [Self::Idle, Self::Busy, Self::Draining];
 
+    /// Its place in [`WorkerState::ALL`].
+    pub(crate) fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The word that stores keep; an unknown one is of a release that knows more.
+    pub(crate) fn of(word: &str) -> Self {
+        match word {
+            "idle" => Self::Idle,
+            "draining" => Self::Draining,
+            _ => Self::Busy,
+        }
+    }
+
     /// The word used in output and labels.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -371,6 +371,7 @@ pub async fn workers_are_listed_with_what_they_hold(fixture: &impl Fixture) {
     };
     assert_eq!(workers[0].tasks, [holds("a"), holds("b")]);
     assert_eq!(workers[1].tasks, []);
+    assert_eq!(queue.stats().await.unwrap().workers, [1, 1, 0]);
 }
 
 /// Or the list would grow with every restart.
@@ -385,10 +386,13 @@ pub async fn a_silent_worker_leaves_the_list(fixture: &impl Fixture) {
     beat(&*queue, &worker, WorkerState::Idle, &[]).await;
     clock.advance(LEASE);
     let remembered = queue.workers().await.unwrap().len();
+    let counted = queue.stats().await.unwrap().workers;
 
     clock.advance(LEASE * 10);
 
     assert_eq!((remembered, queue.workers().await.unwrap().len()), (1, 0));
+    assert_eq!(counted, [1, 0, 0]);
+    assert_eq!(queue.stats().await.unwrap().workers, [0; 3]);
 }
 
 /// Its last heartbeat says so: draining, and nothing left.

@@ -299,7 +299,7 @@ script!(LOOK, "look.lua", [Meta], []);
 script!(
     STATS,
     "stats.lua",
-    [Meta, Since, Waiting, Started, Counts, Rate],
+    [Meta, Since, Waiting, Started, Counts, Rate, Workers],
     [CLOCK]
 );
 script!(

@@ -176,6 +176,11 @@ pub(super) fn stats(mut fields: Fields, store_bytes: u64) -> Result<Stats, Queue
     stats.oldest_lease_age = age(fields.opt_int()?);
     counts(&mut fields.list()?, &mut stats)?;
     (stats.rows_per_second, stats.bytes_per_second) = rates(&mut fields.list()?, now)?;
+    let mut workers = fields.list()?;
+    while !workers.is_empty() {
+        let state = WorkerState::of(&workers.text()?);
+        stats.workers[state.index()] += workers.count()?;
+    }
     Ok(stats)
 }
 
@@ -231,11 +236,7 @@ pub(super) fn workers(mut fields: Fields) -> Result<Vec<WorkerRecord>, QueueErro
     let mut records = fields.list()?;
     while !records.is_empty() {
         let id = records.text()?;
-        let state = match records.text()?.as_str() {
-            "idle" => WorkerState::Idle,
-            "draining" => WorkerState::Draining,
-            _ => WorkerState::Busy,
-        };
+        let state = WorkerState::of(&records.text()?);
         let worker = WorkerRecord {
             id: id.clone(),
             state,

@@ -172,7 +172,19 @@ pub(super) fn stats(tx: &Transaction<'_>, now: i64, path: &Path) -> Result<Stats
     (stats.oldest_pending_age, stats.oldest_lease_age) =
         oldest.query_row([now], |row| Ok((age(row.get(0)?), age(row.get(1)?))))?;
     (stats.rows_per_second, stats.bytes_per_second) = rates(tx, now)?;
+    let mut workers = tx.prepare_cached(
+        "SELECT state, count(*) FROM worker WHERE expires_ms > ?1 GROUP BY state",
+    )?;
+    let mut rows = workers.query([now])?;
+    while let Some(row) = rows.next()? {
+        stats.workers[worker_state(row, 0)?.index()] += count(row, 1)?;
+    }
     Ok(stats)
+}
+
+fn worker_state(row: &Row<'_>, at: usize) -> Result<WorkerState, Fault> {
+    let word = row.get_ref(at)?.as_str().map_err(rusqlite::Error::from)?;
+    Ok(WorkerState::of(word))
 }
 
 /// Rows and bytes per second over recent completions.
@@ -211,11 +223,7 @@ pub(super) fn workers(tx: &Transaction<'_>, now: i64) -> Result<Vec<WorkerRecord
     while let Some(row) = rows.next()? {
         let id: String = row.get(0)?;
         if workers.last().is_none_or(|worker| worker.id != id) {
-            let state = match row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)? {
-                "idle" => WorkerState::Idle,
-                "draining" => WorkerState::Draining,
-                _ => WorkerState::Busy,
-            };
+            let state = worker_state(row, 1)?;
             let seen_ago = until(now, row.get(2)?);
             workers.push(WorkerRecord {
                 id,
