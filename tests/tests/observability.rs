@@ -564,6 +564,9 @@ fn a_scrape_asks_the_store_once_however_many_tasks_there_are() {
         let command = lab.everything(&["coordinator"]).args(["--queue", &url]);
         let coordinator = Watched::start(command.args(["--data", "klines:1m"]));
         until("it planned", || totals(&coordinator)["pending"] == tasks);
+        // For which it lists the tasks.
+        let catalogue = lab.output().join("_catalogue/klines_1m/um.parquet");
+        until("it wrote its catalogue", || catalogue.exists());
         calls_of_three_looks(&coordinator)
     });
 
