@@ -3,6 +3,7 @@
 //! Each setting is also a `TAPEMILL_*` variable and a key of `tapemill.toml`; see [`crate::settings`].
 
 mod commands;
+mod export;
 mod output;
 mod selection;
 mod source;
@@ -19,8 +20,9 @@ pub use commands::{
     QueueOnlyArgs, RunArgs, StatusArgs, SymbolsArgs, TasksArgs, TasksCommand, UpdateArgs,
     WorkerArgs,
 };
+pub use export::{ExportArgs, ExportCommand, ExportCsvArgs};
 pub use output::{OutputArgs, ShapeArgs};
-pub use selection::SelectionArgs;
+pub use selection::{SelectionArgs, SymbolDaysArgs};
 pub use source::{AskingArgs, RestArgs, SourceArgs};
 pub use verify::{LimitArgs, VerifyArgs};
 pub use work::{ListenArgs, QueueArgs, ReplanArgs, WorkArgs};
@@ -100,6 +102,9 @@ pub enum Command {
     Symbols(SymbolsArgs),
     /// Prove what is on disk: every table whole, what its place says, following from what it was made of, without holes
     Verify(VerifyArgs),
+    /// Write what the output has as other programs want it
+    #[command(subcommand)]
+    Export(ExportCommand),
     /// Counts per dataset and state, rate, ETA, workers
     Status(StatusArgs),
     /// List, show, retry or cancel tasks
@@ -132,11 +137,12 @@ impl Command {
     /// Where commands with a selection take the settings file's own categories.
     pub fn own_categories_mut(&mut self) -> Option<&mut Vec<(String, String)>> {
         let selection = match self {
-            Self::Run(args) => &mut args.selection,
-            Self::Update(args) => &mut args.run.selection,
-            Self::Plan(args) => &mut args.selection,
-            Self::Coordinator(args) => &mut args.selection,
-            Self::Fetch(args) => &mut args.selection,
+            Self::Run(args) => &mut args.selection.of,
+            Self::Update(args) => &mut args.run.selection.of,
+            Self::Plan(args) => &mut args.selection.of,
+            Self::Coordinator(args) => &mut args.selection.of,
+            Self::Fetch(args) => &mut args.selection.of,
+            Self::Export(command) => &mut command.common_mut().of,
             Self::Verify(args) => return Some(&mut args.own_categories),
             _ => return None,
         };

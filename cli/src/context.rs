@@ -27,7 +27,8 @@ use crate::output_place::OutputPlace;
 const LARGEST_SYMBOLS_FILE: u64 = 16 << 20;
 
 /// The selection; `--symbols` is required, unless only the priority symbols are wanted.
-pub fn selection(args: &SelectionArgs, rest: &RestArgs) -> Result<Selection, Failure> {
+pub fn selection(selection: &SelectionArgs, rest: &RestArgs) -> Result<Selection, Failure> {
+    let args = &selection.of;
     if args.min_volume.is_some() && rest.no_rest {
         return Err(forbidden("--min-volume"));
     }
@@ -71,7 +72,7 @@ pub fn selection(args: &SelectionArgs, rest: &RestArgs) -> Result<Selection, Fai
         }
         (named, false) => within(named, groups)?,
     };
-    let data = Data::parse_list(&args.data)?;
+    let data = Data::parse_list(&selection.data)?;
     for kind in &data {
         kind.check_market(args.market)?;
     }

@@ -2,6 +2,7 @@
 
 use tapemill_archive::ArchiveError;
 use tapemill_coordinator::PlanError;
+use tapemill_dataset::export::ExportError;
 use tapemill_lake::LakeError;
 use tapemill_market::NameError;
 use tapemill_queue::QueueError;
@@ -127,6 +128,16 @@ impl From<LakeError> for Failure {
         Self {
             error: error.into(),
             code,
+        }
+    }
+}
+
+impl From<ExportError> for Failure {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Lake(error) => error.into(),
+            ExportError::Interval { .. } => Self::usage(error.to_string()),
+            error => Self::failed(error),
         }
     }
 }

@@ -112,6 +112,7 @@ async fn dispatch(parsed: Parsed, terminal: Terminal) -> Result<u8, Failure> {
             let shutdown = Shutdown::install()?;
             commands::verify::run(args, json, &terminal, &shutdown).await
         }
+        Command::Export(command) => commands::export::run(command, json, &terminal).await,
         Command::Status(args) => commands::status::run(args, json).await,
         Command::Tasks(command) => commands::tasks::run(command, json).await,
         Command::Queue(command) => commands::queue::run(command, json).await,

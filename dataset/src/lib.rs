@@ -1,4 +1,6 @@
 //! What can be done with an archive and an output as a whole, beside milling.
 
+pub mod export;
+pub mod stored;
 pub mod universe;
 pub mod verify;

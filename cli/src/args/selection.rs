@@ -9,9 +9,8 @@ use super::output::decimal;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Selection")]
 pub struct SelectionArgs {
-    /// um (USD-M futures), cm (COIN-M futures) or spot
-    #[arg(long, default_value = "um", env = "TAPEMILL_MARKET")]
-    pub market: Market,
+    #[command(flatten)]
+    pub of: SymbolDaysArgs,
     /// Kinds of data: aggTrades, aggTrades:raw, trades, klines:1m, markPriceKlines:1h, fundingRate, metrics and others
     #[arg(
         long,
@@ -20,6 +19,15 @@ pub struct SelectionArgs {
         env = "TAPEMILL_DATA"
     )]
     pub data: String,
+}
+
+/// Which symbols, and which days of them.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Selection")]
+pub struct SymbolDaysArgs {
+    /// um (USD-M futures), cm (COIN-M futures) or spot
+    #[arg(long, default_value = "um", env = "TAPEMILL_MARKET")]
+    pub market: Market,
     /// Symbols: a list, @FILE (one a line, or CSV with a symbol column), or all
     #[arg(long, value_name = "LIST", env = "TAPEMILL_SYMBOLS")]
     pub symbols: Option<String>,
@@ -65,17 +73,19 @@ impl SelectionArgs {
     /// Of everything there is of some kinds and symbols.
     pub fn of(market: Market, data: String, symbols: String) -> Self {
         Self {
-            market,
+            of: SymbolDaysArgs {
+                market,
+                symbols: Some(symbols),
+                priority: None,
+                priority_only: false,
+                categories: None,
+                own_categories: Vec::new(),
+                min_volume: None,
+                start: None,
+                end: None,
+                months: None,
+            },
             data,
-            symbols: Some(symbols),
-            priority: None,
-            priority_only: false,
-            categories: None,
-            own_categories: Vec::new(),
-            min_volume: None,
-            start: None,
-            end: None,
-            months: None,
         }
     }
 }

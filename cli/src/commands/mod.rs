@@ -6,6 +6,7 @@ pub mod config;
 pub mod coordinator;
 pub mod demo;
 mod ended;
+pub mod export;
 pub mod fetch;
 pub mod plan;
 pub mod queue;

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tapemill_lake::tables::{FACTORS_1H, Table, klines};
+use tapemill_lake::tables::{FACTORS, Table, klines};
 use tapemill_lake::{
     Dispute, Lake, LakeError, LakePath, Lineage, TableFile, TablePath, content_of, read_lineage,
     read_verified,
 };
 use tapemill_market::{
     Agreement, ArchiveName, Data, Interval, Kline, Market, Minute, Period, Symbol, compare_hours,
-    compare_minutes, hours, hours_from_minutes, iso_time,
+    compare_minutes, factors, fold_klines, iso_time,
 };
 
 use super::quality::quirks;
@@ -474,14 +474,14 @@ fn expected_beside(
     Ok(Some(match (&rows.kept, dataset) {
         (Kept::Minutes(minutes), _) => (
             "factors_1h",
-            Some(digest(&FACTORS_1H, symbol, &hours(minutes))?),
+            Some(digest(&FACTORS, symbol, &factors(minutes, Interval::HOUR))?),
         ),
         (Kept::Klines(bars), "klines_1m") => (
             "klines_1h_from_1m",
             Some(digest(
                 klines(rows.market()),
                 symbol,
-                &hours_from_minutes(bars),
+                &fold_klines(bars, Interval::HOUR),
             )?),
         ),
         (Kept::Nothing, "factors_1h" | "aggtrades") => ("aggtrades_1m", None),

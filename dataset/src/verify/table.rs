@@ -7,7 +7,7 @@ use arrow_array::types::{Float64Type, Int32Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch, StringArray};
 use arrow_schema::Schema;
 use tapemill_exchange::Endpoint;
-use tapemill_lake::tables::{FACTORS_1H, MINUTES, RowsTable, TIME_COLUMN, klines};
+use tapemill_lake::tables::{FACTORS, MINUTES, RowsTable, TIME_COLUMN, klines};
 use tapemill_lake::{
     CODEC, Lake, LakeError, Lineage, Proof, TableFile, TableOptions, TablePath, prove,
 };
@@ -92,7 +92,7 @@ fn shape(table: &TablePath, name: &ArchiveName) -> Option<(Arc<Schema>, TableOpt
     let bars = |schema: Schema| Some((Arc::new(schema), TableOptions::bars(TIME_COLUMN)));
     let dataset = match (table.dataset(), name.data) {
         ("aggtrades_1m", _) => return bars(MINUTES.schema()),
-        ("factors_1h", _) => return bars(FACTORS_1H.schema()),
+        ("factors_1h", _) => return bars(FACTORS.schema()),
         (_, Data::Klines(..)) => return bars(klines(name.market).schema()),
         (_, Data::Rows(dataset)) => dataset,
         (_, Data::AggTrades | Data::RawAggTrades) => &AGG_TRADES,

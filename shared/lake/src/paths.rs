@@ -66,6 +66,17 @@ impl LakePath {
         LakePath::parse(&path)
     }
 
+    /// A path of these names, each encoded.
+    ///
+    /// # Errors
+    ///
+    /// [`LakeError::Name`] when one cannot be a file name.
+    pub fn of(names: &[&str]) -> Result<LakePath> {
+        let segments = names.iter().map(|name| encode("file", name));
+        let segments: Vec<_> = segments.collect::<Result<_>>()?;
+        LakePath::parse(&segments.join("/"))
+    }
+
     /// A path that is already encoded, as [`LakePath::as_str`] gives it.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 use crate::cells;
 use crate::error::CellError;
 use crate::exact;
+use crate::interval::Interval;
 
 /// The exchange's own candle. Times are UTC microseconds; both ends of a bar are inclusive.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -85,17 +86,15 @@ impl Kline {
     }
 }
 
-const HOUR_US: i64 = 3_600_000_000;
-
-/// Folds ascending 1-minute bars into hours: what `klines_1h_from_1m` holds.
+/// Folds ascending bars into those of an interval that is made of whole ones: hours from minutes are what
+/// `klines_1h_from_1m` holds.
 ///
-/// Open of the first, close of the last, extremes, and the exact sums of the minutes' values rounded once. An hour's
-/// close time is its own end, also where its last minutes are missing.
-pub fn hours_from_minutes(minutes: &[Kline]) -> Vec<Kline> {
-    let hour_of = |bar: &Kline| bar.open_time_us - bar.open_time_us.rem_euclid(HOUR_US);
-    minutes
-        .chunk_by(|a, b| hour_of(a) == hour_of(b))
-        .map(|bars| hour(hour_of(&bars[0]), bars))
+/// Open of the first, close of the last, extremes, and the exact sums of the bars' values rounded once. A bar's close
+/// time is its own end, also where the last of what it is made of are missing.
+pub fn fold_klines(bars: &[Kline], interval: Interval) -> Vec<Kline> {
+    let open_of = |bar: &Kline| interval.open_of(bar.open_time_us);
+    bars.chunk_by(|a, b| open_of(a) == open_of(b))
+        .map(|bars| fold(open_of(&bars[0]), interval, bars))
         .collect()
 }
 
@@ -104,7 +103,7 @@ fn sum(bars: &[Kline], field: impl Fn(&Kline) -> f64 + Copy) -> f64 {
     exact::sum(bars.iter().map(field))
 }
 
-fn hour(start_us: i64, bars: &[Kline]) -> Kline {
+fn fold(start_us: i64, interval: Interval, bars: &[Kline]) -> Kline {
     let (first, last) = (&bars[0], &bars[bars.len() - 1]);
     let tick_us = if first.close_time_us % 1000 == 0 {
         1000
@@ -121,7 +120,7 @@ fn hour(start_us: i64, bars: &[Kline]) -> Kline {
         low: bars.iter().map(|bar| bar.low).fold(f64::INFINITY, f64::min),
         close: last.close,
         volume: sum(bars, |bar| bar.volume),
-        close_time_us: start_us + HOUR_US - tick_us,
+        close_time_us: interval.next(start_us) - tick_us,
         quote_volume: sum(bars, |bar| bar.quote_volume),
         trades: bars.iter().map(|bar| bar.trades).sum(),
         taker_buy_volume: sum(bars, |bar| bar.taker_buy_volume),
@@ -181,7 +180,7 @@ mod tests {
             .map(|minute| bar(minute, minute as f64, minute as f64 + 0.5))
             .collect();
 
-        let hours = hours_from_minutes(&bars);
+        let hours = fold_klines(&bars, Interval::HOUR);
 
         assert_eq!(hours.len(), 2);
         assert_eq!(
@@ -189,8 +188,8 @@ mod tests {
             (50.0, 59.5, 59.5)
         );
         assert_eq!(hours[0].volume, 1.0, "ten tenths, rounded once");
-        assert_eq!(hours[1].open_time_us, HOUR_US);
-        assert_eq!(hours[1].close_time_us, 2 * HOUR_US - 1000);
+        assert_eq!(hours[1].open_time_us, 3_600_000_000);
+        assert_eq!(hours[1].close_time_us, 7_200_000_000 - 1000);
         assert_eq!(hours[1].trades, 20);
     }
 }

@@ -1,7 +1,7 @@
 //! Symbols, periods, archive names, rows, exact minutes and hours: pure functions over bytes and values.
 //!
 //! Bytes of a CSV go into a mill ([`AggTradesMill`], [`KlinesMill`], [`RowsMill`]) in chunks of any size; out come
-//! [`Minute`]s, [`Hour`]s, [`Kline`]s or rows as they are, and the [`Quality`] of what was read. No result depends on the order of rows or on where
+//! [`Minute`]s, [`Factors`], [`Kline`]s or rows as they are, and the [`Quality`] of what was read. No result depends on the order of rows or on where
 //! the chunks were cut; the one exception is which of two contradicting rows with one id counts.
 //!
 //! No files, sockets, clocks or randomness here.
@@ -19,7 +19,7 @@ pub mod dataset;
 mod decimal;
 mod error;
 mod exact;
-mod hour;
+mod factors;
 mod ids;
 mod interval;
 mod iso;
@@ -52,10 +52,10 @@ pub use dataset::Dataset;
 pub use decimal::Decimal;
 pub use error::{NameError, RowError};
 pub use exact::ExactSum;
-pub use hour::{Hour, hours};
+pub use factors::{Factors, factors};
 pub use interval::Interval;
 pub use iso::iso_time;
-pub use kline::{Kline, hours_from_minutes};
+pub use kline::{Kline, fold_klines};
 pub use klines::{KlinesMill, MilledKlines};
 pub use market::Market;
 pub use minute::{Minute, Thresholds};

@@ -1,5 +1,6 @@
 //! Periods of archives, and the range a person selects.
 
+use std::ops::Range;
 use std::str::FromStr;
 
 use jiff::civil::Date;
@@ -186,6 +187,29 @@ impl DateRange {
         })
     }
 
+    /// The stretches of time that were asked for, in order and apart: UTC microseconds, the end of each not part of it.
+    pub fn spans(&self) -> Vec<Range<i64>> {
+        let first = self
+            .first
+            .map_or(i64::MIN, |day| Period::Day(day).start_us());
+        let end = self.last.map_or(i64::MAX, |day| Period::Day(day).end_us());
+        let mut months = match &self.months {
+            None => return std::iter::once(first..end).collect(),
+            Some(months) => months.clone(),
+        };
+        months.sort_unstable();
+        let mut spans: Vec<Range<i64>> = Vec::new();
+        for month in months {
+            let span = month.start_us().max(first)..month.end_us().min(end);
+            match spans.last_mut() {
+                Some(last) if span.start <= last.end => last.end = last.end.max(span.end),
+                _ if span.is_empty() => {}
+                _ => spans.push(span),
+            }
+        }
+        spans
+    }
+
     /// Whether any day of the period was asked for.
     pub fn touches(&self, period: Period) -> bool {
         self.first.is_none_or(|first| period.last_day() >= first)
@@ -234,6 +258,27 @@ mod tests {
 
     fn day(text: &str) -> Date {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn months_that_follow_each_other_are_one_stretch() {
+        let range = DateRange::parse(
+            None,
+            None,
+            Some("2024-03,2024-01,2024-02,2023-11,2024-01"),
+            day("2024-06-01"),
+        );
+        let span = |first: &str, last: &str| {
+            let [first, last] = [first, last].map(|text| text.parse::<Period>().unwrap());
+            first.start_us()..last.end_us()
+        };
+        assert_eq!(
+            range.unwrap().spans(),
+            [span("2023-11", "2023-11"), span("2024-01", "2024-03")]
+        );
+        let days = DateRange::parse(Some("2024-01-31"), None, None, day("2024-06-01")).unwrap();
+        let first_us = Period::Day(day("2024-01-31")).start_us();
+        assert_eq!(days.spans().first(), Some(&(first_us..i64::MAX)));
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! aggTrades → `aggtrades_1m` and `factors_1h`.
 
-use tapemill_lake::tables::{FACTORS_1H, MINUTES, TIME_COLUMN};
+use tapemill_lake::tables::{FACTORS, MINUTES, TIME_COLUMN};
 use tapemill_lake::{Footer, LakeError, Output, StagedTable, TableOptions, TableWriter};
 use tapemill_market::{
-    Account, AggTradesMill, AggTradesResult, ArchiveName, Hour, Minute, Quality, RepeatedIds, hours,
+    Account, AggTradesMill, AggTradesResult, ArchiveName, Factors, Interval, Minute, Quality,
+    RepeatedIds, factors,
 };
 
 use super::{BATCH_ROWS, Mill, MillError, Milled, Plan, Reading};
@@ -137,9 +138,8 @@ impl Milled for Month {
         flush(&mut batch, &mut minutes, &mut all_hours, symbol)?;
 
         let place = output.place(name, "factors_1h")?;
-        let mut factors =
-            TableWriter::create(&output.lake, &place, &FACTORS_1H.schema(), &options)?;
-        factors.write(&FACTORS_1H.batch(symbol, &all_hours))?;
+        let mut factors = TableWriter::create(&output.lake, &place, &FACTORS.schema(), &options)?;
+        factors.write(&FACTORS.batch(symbol, &all_hours))?;
         Ok(vec![
             minutes.finish(footer.clone())?,
             factors.finish(footer.clone())?,
@@ -150,11 +150,11 @@ impl Milled for Month {
 fn flush(
     batch: &mut Vec<Minute>,
     minutes: &mut TableWriter,
-    all_hours: &mut Vec<Hour>,
+    all_hours: &mut Vec<Factors>,
     symbol: &str,
 ) -> Result<(), LakeError> {
     minutes.write(&MINUTES.batch(symbol, batch))?;
-    all_hours.extend(hours(batch));
+    all_hours.extend(factors(batch, Interval::HOUR));
     batch.clear();
     Ok(())
 }

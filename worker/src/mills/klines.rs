@@ -5,7 +5,7 @@ use tapemill_lake::{
     BAR_GROUP_ROWS, Footer, LakeError, Output, StagedTable, TableOptions, TableWriter,
 };
 use tapemill_market::{
-    Account, ArchiveName, Interval, Kline, KlinesMill, MilledKlines, Quality, hours_from_minutes,
+    Account, ArchiveName, Interval, Kline, KlinesMill, MilledKlines, Quality, fold_klines,
 };
 
 use super::{Mill, MillError, Milled, Plan, Reading};
@@ -139,7 +139,7 @@ impl Milled for Bars {
         let mut staged = vec![writer.finish(footer.clone())?];
         if let Some(hourly) = tables.get(1) {
             let mut writer = plan.writer(hourly)?;
-            write(&mut writer, &plan, &hours_from_minutes(&bars))?;
+            write(&mut writer, &plan, &fold_klines(&bars, Interval::HOUR))?;
             staged.push(writer.finish(footer.clone())?);
         }
         Ok(staged)

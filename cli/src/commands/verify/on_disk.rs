@@ -6,7 +6,7 @@ use tapemill_coordinator::{Symbols, VolumeFilter};
 use tapemill_lake::{TableFile, TablePath};
 use tapemill_market::{Data, DateRange, Decimal, Market, Symbol};
 
-use crate::args::{SelectionArgs, VerifyArgs};
+use crate::args::{SelectionArgs, SymbolDaysArgs, VerifyArgs};
 use crate::context;
 use crate::failure::Failure;
 
@@ -25,7 +25,8 @@ impl OnDisk {
         let has_groups = args.priority_only || args.categories.is_some();
         let all = (!has_groups).then(|| "all".to_owned());
         // The kinds are those of any market.
-        let asked = SelectionArgs {
+        let mut asked = SelectionArgs::of(Market::Um, "aggTrades".to_owned(), String::new());
+        asked.of = SymbolDaysArgs {
             priority: args.priority.clone(),
             priority_only: args.priority_only,
             categories: args.categories.clone(),
@@ -34,7 +35,7 @@ impl OnDisk {
             start: args.start.clone(),
             end: args.end.clone(),
             months: args.months.clone(),
-            ..SelectionArgs::of(Market::Um, "aggTrades".to_owned(), String::new())
+            ..asked.of
         };
         let asked = context::selection(&asked, &args.rest)?;
         let symbols = match asked.symbols {

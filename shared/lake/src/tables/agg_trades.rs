@@ -1,6 +1,6 @@
 //! `aggtrades_1m` and `factors_1h`.
 
-use tapemill_market::{Hour, Minute};
+use tapemill_market::{Factors, Minute};
 
 use super::{Table, columns};
 
@@ -34,8 +34,8 @@ pub const MINUTES: Table<Minute> = Table {
 };
 
 /// `factors_1h`: one row per hour with at least one minute; `minute` is the hour's start.
-pub const FACTORS_1H: Table<Hour> = Table {
-    columns: columns![Hour:
+pub const FACTORS: Table<Factors> = Table {
+    columns: columns![Factors:
         Time minute = minute_us,
         Count trade_count,
         Number base_volume,

@@ -17,7 +17,7 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
-pub use agg_trades::{FACTORS_1H, MINUTES};
+pub use agg_trades::{FACTORS, MINUTES};
 pub use klines::{COIN_KLINES, KLINES, klines};
 pub use rows::RowsTable;
 

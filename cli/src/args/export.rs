@@ -1,0 +1,81 @@
+//! What `export` takes.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use tapemill_dataset::export::Names;
+use tapemill_market::Interval;
+
+use super::{OutputArgs, QueueArgs, RestArgs, ShapeArgs, SymbolDaysArgs};
+
+/// `export`.
+#[derive(Debug, Subcommand)]
+pub enum ExportCommand {
+    /// One CSV per table and symbol; the hourly factors as {SYMBOL}_aggTrades.csv
+    Csv(ExportCsvArgs),
+    /// The order-flow factors of another interval, made of the stored minutes
+    Factors(ExportFactorsArgs),
+}
+
+impl ExportCommand {
+    /// What all of them take.
+    pub fn common_mut(&mut self) -> &mut ExportArgs {
+        match self {
+            Self::Csv(args) => &mut args.common,
+            Self::Factors(args) => &mut args.common,
+        }
+    }
+}
+
+/// What every export takes; without --symbols, --priority-only and --categories all symbols that the output has.
+#[derive(Debug, Clone, Args)]
+pub struct ExportArgs {
+    /// The folder that files go to
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+    #[command(flatten)]
+    pub of: SymbolDaysArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+    #[command(flatten)]
+    pub rest: RestArgs,
+}
+
+/// `export csv`.
+#[derive(Debug, Args)]
+pub struct ExportCsvArgs {
+    /// Kinds of data, as for run; each of their tables is written
+    #[arg(
+        long,
+        value_name = "LIST",
+        default_value = "aggTrades,klines:1m",
+        env = "TAPEMILL_DATA",
+        help_heading = "Selection"
+    )]
+    pub data: String,
+    /// Of these only some tables, such as factors_1h
+    #[arg(long, value_name = "LIST", help_heading = "Selection")]
+    pub tables: Option<String>,
+    /// Names of columns: own, or seed for those of the collectors that people come from
+    #[arg(long, value_name = "NAMES", default_value_t)]
+    pub names: Names,
+    /// Leave files alone that were made of the same tables for the same request
+    #[arg(long)]
+    pub skip_existing: bool,
+    #[command(flatten)]
+    pub common: ExportArgs,
+    #[command(flatten)]
+    pub queue: QueueArgs,
+}
+
+/// `export factors`.
+#[derive(Debug, Args)]
+pub struct ExportFactorsArgs {
+    /// The length of a bar: 1m, 5m, 2h, 4h, 1d, 1w, 1mo and the exchange's others
+    #[arg(long, value_name = "INTERVAL")]
+    pub interval: Interval,
+    #[command(flatten)]
+    pub common: ExportArgs,
+}

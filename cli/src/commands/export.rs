@@ -1,0 +1,214 @@
+//! `export`: what the output has, as other programs want it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tapemill_coordinator::{Symbols, VolumeFilter};
+use tapemill_dataset::export::{
+    CsvOptions, Export, ExportError, Exported, export_csv, export_factors,
+};
+use tapemill_lake::Lake;
+use tapemill_market::{ArchiveName, Data, Market, Period, Symbol};
+use tapemill_queue::{TaskFilter, TaskState};
+use tapemill_runtime::{cores, exit};
+
+use crate::args::{ExportArgs, ExportCommand, ExportCsvArgs, SelectionArgs};
+use crate::context;
+use crate::failure::Failure;
+use crate::format;
+use crate::progress::Terminal;
+
+/// Tasks that are looked at in one call.
+const PAGE: usize = 1_000;
+
+/// Exports, and prints what was written: a line for each file.
+pub async fn run(
+    command: ExportCommand,
+    as_json: bool,
+    terminal: &Terminal,
+) -> Result<u8, Failure> {
+    let written = match command {
+        ExportCommand::Csv(args) => csv(args).await?,
+        ExportCommand::Factors(args) => {
+            let export = export(&args.common).await?;
+            on_a_thread(move || export_factors(&export, args.interval)).await?
+        }
+    };
+    tell(&written, as_json, terminal);
+    Ok(exit::DONE)
+}
+
+async fn csv(args: ExportCsvArgs) -> Result<Vec<Exported>, Failure> {
+    let export = export(&args.common).await?;
+    let kinds = Data::parse_list(&args.data)?;
+    for kind in &kinds {
+        kind.check_market(export.market)?;
+    }
+    let options = CsvOptions {
+        names: args.names,
+        skip_existing: args.skip_existing,
+        failed: failed(&args, &kinds, export.market).await?,
+    };
+    let tables = tables(&kinds, args.tables.as_deref())?;
+    on_a_thread(move || export_csv(&export, &tables, &options)).await
+}
+
+/// The tables of these kinds, or those of them that are named.
+fn tables(kinds: &[Data], named: Option<&str>) -> Result<Vec<String>, Failure> {
+    let all: Vec<String> = kinds.iter().flat_map(|kind| kind.tables()).collect();
+    let Some(named) = named else {
+        return Ok(all);
+    };
+    let mut tables: Vec<String> = Vec::new();
+    for name in named.split(',').map(str::trim) {
+        if !all.iter().any(|table| table == name) {
+            return Err(Failure::usage(format!(
+                "--tables {name:?} is none of {}; --data says of which kinds they are",
+                all.join(", ")
+            )));
+        }
+        if !tables.iter().any(|table| table == name) {
+            tables.push(name.to_owned());
+        }
+    }
+    Ok(tables)
+}
+
+/// The periods whose task is dead, by kind and symbol; none where there is no queue.
+async fn failed(
+    args: &ExportCsvArgs,
+    kinds: &[Data],
+    market: Market,
+) -> Result<BTreeMap<(Data, Symbol), BTreeSet<Period>>, Failure> {
+    let mut failed: BTreeMap<_, BTreeSet<Period>> = BTreeMap::new();
+    let output = &args.common.output;
+    let own = output.output.own_queue();
+    if args.queue.queue.is_none() && !own.is_some_and(|path| path.exists()) {
+        return Ok(failed);
+    }
+    let queue = context::existing_queue(&args.queue, output).await?;
+    for kind in kinds {
+        let filter = TaskFilter {
+            state: Some(TaskState::Dead),
+            dataset: Some(kind.to_string()),
+            id_prefix: Some(format!("{market}/")),
+        };
+        let mut cursor = None;
+        loop {
+            let page = queue.list(&filter, cursor, PAGE).await?;
+            for task in &page.tasks {
+                if let Ok(name) = ArchiveName::from_task_id(task.id.as_str()) {
+                    failed
+                        .entry((*kind, name.symbol))
+                        .or_default()
+                        .insert(name.period);
+                }
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(failed)
+}
+
+/// What all exports have in common.
+async fn export(args: &ExportArgs) -> Result<Export, Failure> {
+    let output = context::output(&args.output, &args.shape)?;
+    if args.to.is_file() {
+        return Err(Failure::usage(format!(
+            "--to {} is a file; name a folder",
+            args.to.display()
+        )));
+    }
+    let mut asked = SelectionArgs::of(args.of.market, "aggTrades".to_owned(), String::new());
+    asked.of = args.of.clone();
+    let has_groups = args.of.priority_only || args.of.categories.is_some();
+    if args.of.symbols.is_none() && !has_groups {
+        asked.of.symbols = Some("all".to_owned());
+    }
+    let selection = context::selection(&asked, &args.rest)?;
+    let market = selection.market;
+    let mut symbols: Option<BTreeSet<Symbol>> = match selection.symbols {
+        Symbols::All => None,
+        Symbols::These(symbols) => Some(symbols.into_iter().collect()),
+        // Of a group only what is there.
+        Symbols::Among(symbols) => {
+            let output = output.clone();
+            let there = on_a_thread(move || there(&output, market)).await?;
+            let among = symbols.into_iter().filter(|symbol| there.contains(symbol));
+            Some(among.collect())
+        }
+    };
+    if let Some(least) = selection.min_volume {
+        let exchange = context::rest_alone(&args.rest)?;
+        let filter = VolumeFilter::ask(exchange.as_deref(), market, least).await?;
+        let all = match symbols {
+            Some(symbols) => symbols,
+            None => {
+                let output = output.clone();
+                on_a_thread(move || there(&output, market)).await?
+            }
+        };
+        symbols = Some(
+            all.into_iter()
+                .filter(|symbol| filter.passes(symbol))
+                .collect(),
+        );
+    }
+    if symbols.as_ref().is_some_and(BTreeSet::is_empty) {
+        return Err(Failure::usage(
+            "the selection leaves no symbol that the output has",
+        ));
+    }
+    Ok(Export {
+        output,
+        market,
+        symbols,
+        range: selection.range,
+        to: Lake::local(&args.to),
+        threads: cores(),
+    })
+}
+
+/// The symbols that an output has any table of.
+fn there(output: &tapemill_lake::Output, market: Market) -> Result<BTreeSet<Symbol>, ExportError> {
+    let tables = output.lake.tables()?;
+    let of_market = tables
+        .iter()
+        .filter(|file| file.table.market() == market.as_str());
+    Ok(of_market
+        .filter_map(|file| Symbol::exact(file.table.symbol()).ok())
+        .collect())
+}
+
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ExportError> + Send + 'static,
+) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    Ok(done.map_err(Failure::failed)??)
+}
+
+fn tell(written: &[Exported], as_json: bool, terminal: &Terminal) {
+    for file in written {
+        if as_json {
+            println!("{}", file.value());
+            continue;
+        }
+        let missing: Vec<_> = file.missing.iter().map(ToString::to_string).collect();
+        let missing = match missing.is_empty() {
+            true => String::new(),
+            false => format!(", without {}", missing.join(" ")),
+        };
+        let kept = if file.is_kept { ", as it was" } else { "" };
+        println!(
+            "{}: {}{missing}{kept}",
+            file.file,
+            format::plural(file.rows, "row")
+        );
+    }
+    terminal.say(&format!(
+        "{} exported",
+        format::plural(written.len() as u64, "file")
+    ));
+}
