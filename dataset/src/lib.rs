@@ -1,5 +1,6 @@
 //! What can be done with an archive and an output as a whole, beside milling.
 
+pub mod align;
 pub mod export;
 pub mod stored;
 pub mod universe;

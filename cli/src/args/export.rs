@@ -15,6 +15,8 @@ pub enum ExportCommand {
     Csv(ExportCsvArgs),
     /// The order-flow factors of another interval, made of the stored minutes
     Factors(ExportFactorsArgs),
+    /// One table per symbol of all that is known of each hour: klines, prices, funding, open interest, factors
+    Wide(ExportWideArgs),
 }
 
 impl ExportCommand {
@@ -23,6 +25,7 @@ impl ExportCommand {
         match self {
             Self::Csv(args) => &mut args.common,
             Self::Factors(args) => &mut args.common,
+            Self::Wide(args) => &mut args.common,
         }
     }
 }
@@ -75,6 +78,16 @@ pub struct ExportCsvArgs {
 pub struct ExportFactorsArgs {
     /// The length of a bar: 1m, 5m, 2h, 4h, 1d, 1w, 1mo and the exchange's others
     #[arg(long, value_name = "INTERVAL")]
+    pub interval: Interval,
+    #[command(flatten)]
+    pub common: ExportArgs,
+}
+
+/// `export wide`.
+#[derive(Debug, Args)]
+pub struct ExportWideArgs {
+    /// The length of a bar: 1m, 5m, 1h, 4h, 1d, 1w, 1mo and the exchange's others
+    #[arg(long, value_name = "INTERVAL", default_value_t = Interval::HOUR)]
     pub interval: Interval,
     #[command(flatten)]
     pub common: ExportArgs,

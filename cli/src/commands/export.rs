@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tapemill_coordinator::{Symbols, VolumeFilter};
 use tapemill_dataset::export::{
-    CsvOptions, Export, ExportError, Exported, export_csv, export_factors,
+    CsvOptions, Export, ExportError, Exported, export_csv, export_factors, export_wide,
 };
 use tapemill_lake::Lake;
 use tapemill_market::{ArchiveName, Data, Market, Period, Symbol};
@@ -31,6 +31,10 @@ pub async fn run(
         ExportCommand::Factors(args) => {
             let export = export(&args.common).await?;
             on_a_thread(move || export_factors(&export, args.interval)).await?
+        }
+        ExportCommand::Wide(args) => {
+            let export = export(&args.common).await?;
+            on_a_thread(move || export_wide(&export, args.interval)).await?
         }
     };
     tell(&written, as_json, terminal);

@@ -3,9 +3,11 @@
 //! Every file is published at once and whole: a reader never sees part of one, and an export that is killed leaves what was
 //! there before.
 
+mod bars;
 mod csv;
 mod factors;
 mod meta;
+mod wide;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -18,6 +20,7 @@ use crate::stored::Stored;
 
 pub use csv::{CsvOptions, Names, export_csv};
 pub use factors::export_factors;
+pub use wide::export_wide;
 
 /// What is exported, and to where.
 #[derive(Debug, Clone)]
@@ -135,25 +138,32 @@ impl Export {
             let stored = self.stored(table)?.into_values();
             found.extend(stored.filter(|stored| stored.files(&self.range).next().is_some()));
         }
-        for symbol in self.symbols.iter().flatten() {
-            if !found
-                .iter()
-                .any(|stored: &Stored| stored.symbol() == symbol)
-            {
-                return Err(ExportError::Nothing {
-                    table: tables.join(" or "),
-                    symbol: symbol.clone(),
-                    market: self.market,
-                });
-            }
-        }
-        if found.is_empty() {
-            return Err(ExportError::NoTables {
-                tables: tables.join(" or "),
+        let symbols: BTreeSet<_> = found.iter().map(Stored::symbol).collect();
+        self.check_found(&tables.join(" or "), &symbols)?;
+        Ok(found)
+    }
+
+    /// Whether each symbol that was named has rows, and any symbol where none was.
+    ///
+    /// # Errors
+    ///
+    /// [`ExportError::Nothing`] and [`ExportError::NoTables`].
+    fn check_found(&self, tables: &str, found: &BTreeSet<&Symbol>) -> Result<(), ExportError> {
+        let mut named = self.symbols.iter().flatten();
+        if let Some(symbol) = named.find(|symbol| !found.contains(symbol)) {
+            return Err(ExportError::Nothing {
+                table: tables.to_owned(),
+                symbol: symbol.clone(),
                 market: self.market,
             });
         }
-        Ok(found)
+        if found.is_empty() {
+            return Err(ExportError::NoTables {
+                tables: tables.to_owned(),
+                market: self.market,
+            });
+        }
+        Ok(())
     }
 
     /// Does this for each, several at once, in any order; what comes of them is in the order of `items`.

@@ -1,0 +1,353 @@
+//! Finished bars of an interval, from whichever tables an output has of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow_array::RecordBatch;
+use arrow_select::concat::concat_batches;
+use arrow_select::take::take_record_batch;
+use tapemill_lake::tables::klines;
+use tapemill_lake::{LakeError, LakePath, Output, read_lineage};
+use tapemill_market::{
+    Bars, Data, DateRange, Interval, Kline, Market, Period, Symbol, fold_klines,
+};
+
+use crate::align::either;
+use crate::stored::{Stored, times_of};
+
+/// What the sources of a table that the exchange was asked for begin with: such a table ends where time had come to.
+const ASKED: &str = "rest/";
+
+/// The longest a bar of days, weeks or months may reach over the period that its table is for.
+const LONGEST_BAR_DAYS: i32 = 31;
+
+/// The tables that bars of an interval can be had from, the best first: the exchange's own, else hours and minutes that they
+/// are made of.
+///
+/// Bars of three days are always made: the exchange's have no grid that holds over all symbols.
+pub(super) fn tables(of: Bars, wanted: Interval) -> Vec<String> {
+    let own = |interval| Data::Klines(of, interval).tables().swap_remove(0);
+    let mut tables = Vec::new();
+    if wanted.as_str() != "3d" {
+        tables.push(own(wanted));
+    }
+    if wanted != Interval::HOUR && wanted.is_made_of(Interval::HOUR) {
+        tables.push(own(Interval::HOUR));
+    }
+    match (of, wanted.is_made_of(Interval::HOUR)) {
+        (Bars::Trade, true) => tables.push("klines_1h_from_1m".to_owned()),
+        _ if wanted != Interval::MINUTE && wanted.is_made_of(Interval::MINUTE) => {
+            tables.push(own(Interval::MINUTE));
+        }
+        _ => {}
+    }
+    tables
+}
+
+/// The bars of one symbol.
+#[derive(Clone)]
+pub(super) struct BarsOf {
+    interval: Interval,
+    /// The best table first.
+    sources: Vec<Source>,
+}
+
+#[derive(Clone)]
+struct Source {
+    stored: Stored,
+    /// When the last of its bars that is finished ended.
+    closed_us: i64,
+}
+
+impl BarsOf {
+    /// Looks for the bars of these symbols, or of all; those without are left out.
+    pub fn find_all(
+        output: &Output,
+        market: Market,
+        of: Bars,
+        interval: Interval,
+        symbols: Option<&BTreeSet<Symbol>>,
+    ) -> Result<BTreeMap<Symbol, Self>, LakeError> {
+        let mut found: BTreeMap<Symbol, Self> = BTreeMap::new();
+        for table in tables(of, interval) {
+            for (symbol, stored) in Stored::find_all(output, market, &table, symbols)? {
+                let bars = found.entry(symbol).or_insert(Self {
+                    interval,
+                    sources: Vec::new(),
+                });
+                bars.sources.push(Source {
+                    closed_us: closed_us(output, &stored)?,
+                    stored,
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    /// What its tables cover together: months, and days of months that are not there.
+    pub fn periods(&self) -> Vec<Period> {
+        let all = self.sources.iter();
+        let all: BTreeSet<Period> = all.flat_map(|source| source.stored.periods()).collect();
+        let is_replaced = |period: &Period| period.is_day() && all.contains(&period.month());
+        all.iter()
+            .filter(|period| !is_replaced(period))
+            .copied()
+            .collect()
+    }
+
+    /// Whether any table has a file that may hold rows of the range.
+    pub fn touches(&self, range: &DateRange) -> bool {
+        self.files(range).next().is_some()
+    }
+
+    /// The files that may hold rows of the range.
+    pub fn files(&self, range: &DateRange) -> impl Iterator<Item = &LakePath> {
+        self.sources.iter().flat_map(|source| {
+            let files = source.stored.files(range);
+            files.map(|(_, path)| path)
+        })
+    }
+
+    /// The finished bars that open within the range, as the tables of klines have them: of each time once, in order of time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stored::load`].
+    pub fn load(&self, range: &DateRange) -> Result<Option<RecordBatch>, LakeError> {
+        let mut whole: Option<RecordBatch> = None;
+        for source in &self.sources {
+            let batch = source.load(self.interval, range)?;
+            whole = match (whole, batch) {
+                (Some(better), Some(other)) => Some(together(&better, &other, &source.stored)?),
+                (one, other) => one.or(other),
+            };
+        }
+        Ok(whole.filter(|batch| batch.num_rows() > 0))
+    }
+}
+
+impl Source {
+    fn load(&self, wanted: Interval, range: &DateRange) -> Result<Option<RecordBatch>, LakeError> {
+        let batch = match self.stored.interval() == Some(wanted) {
+            true => self.stored.load(range, None)?,
+            false => self.folded(wanted, range)?,
+        };
+        Ok(batch.map(|batch| finished(&batch, wanted, self.closed_us)))
+    }
+
+    fn folded(
+        &self,
+        wanted: Interval,
+        range: &DateRange,
+    ) -> Result<Option<RecordBatch>, LakeError> {
+        let table = klines(self.stored.market());
+        let mut fold = Fold::new(wanted);
+        let mut bars: Vec<Kline> = Vec::new();
+        for batch in self.stored.batches(&whole_bars(range, wanted), None) {
+            let batch = batch?;
+            let Some(rows) = table.rows(&batch) else {
+                return Err(LakeError::Table {
+                    table: self.stored.table().to_owned(),
+                    problem: "the columns are not those of the table".to_owned(),
+                });
+            };
+            bars.extend(fold.add(rows));
+        }
+        bars.extend(fold.finish());
+        let spans = range.spans();
+        bars.retain(|bar| spans.iter().any(|span| span.contains(&bar.open_time_us)));
+        Ok((!bars.is_empty()).then(|| table.batch(self.stored.symbol().as_str(), &bars)))
+    }
+}
+
+/// Folds bars that come piece by piece.
+struct Fold {
+    wanted: Interval,
+    /// What the last bar, which may go on, is made of so far.
+    open: Vec<Kline>,
+}
+
+impl Fold {
+    fn new(wanted: Interval) -> Self {
+        Self {
+            wanted,
+            open: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, rows: Vec<Kline>) -> Vec<Kline> {
+        let Some(last) = rows.last() else {
+            return Vec::new();
+        };
+        let open_us = self.wanted.open_of(last.open_time_us);
+        self.open.extend(rows);
+        let closed = self
+            .open
+            .partition_point(|row| self.wanted.open_of(row.open_time_us) < open_us);
+        let open = self.open.split_off(closed);
+        fold_klines(&std::mem::replace(&mut self.open, open), self.wanted)
+    }
+
+    fn finish(self) -> Vec<Kline> {
+        fold_klines(&self.open, self.wanted)
+    }
+}
+
+/// The range of days that the whole bars of a range are made of.
+pub(super) fn whole_bars(range: &DateRange, interval: Interval) -> DateRange {
+    match interval.is_longer_than_a_day() {
+        false => range.clone(),
+        true => widened(range, LONGEST_BAR_DAYS, LONGEST_BAR_DAYS),
+    }
+}
+
+/// A range with so many days more at its ends, and without holes.
+pub(super) fn widened(range: &DateRange, before: i32, after: i32) -> DateRange {
+    let months = range.months.as_deref().unwrap_or_default();
+    let first = months.iter().map(|month| month.first_day()).min();
+    let last = months.iter().map(|month| month.last_day()).max();
+    let shift =
+        |day: jiff::civil::Date, days: i32| day.saturating_add(jiff::Span::new().days(days));
+    DateRange {
+        first: range.first.max(first).map(|day| shift(day, -before)),
+        last: match (range.last, last) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
+        .map(|day| shift(day, after)),
+        months: None,
+    }
+}
+
+/// Without the bars at the end of which nobody knew yet.
+pub(super) fn finished(batch: &RecordBatch, interval: Interval, closed_us: i64) -> RecordBatch {
+    let times = times_of(batch).unwrap_or_default();
+    batch.slice(
+        0,
+        times.partition_point(|&time| interval.next(time) <= closed_us),
+    )
+}
+
+/// When the last finished bar of a table ended: with the table's last period, or, where that was asked of the exchange in
+/// between, with the last row of what the table is made of.
+pub(super) fn closed_us(output: &Output, stored: &Stored) -> Result<i64, LakeError> {
+    let everything = DateRange::default();
+    let Some((period, path)) = stored.files(&everything).last() else {
+        return Ok(i64::MIN);
+    };
+    let sources = read_lineage(stored.lake(), path)?.sources;
+    if !sources.iter().any(|source| source.key.starts_with(ASKED)) {
+        return Ok(period.end_us());
+    }
+    let made_of = match stored.table() {
+        "klines_1h_from_1m" => Some("klines_1m"),
+        "factors_1h" => Some("aggtrades_1m"),
+        _ => None,
+    };
+    let finer = match made_of {
+        Some(table) => Stored::find(output, stored.market(), table, stored.symbol())?,
+        None => stored.clone(),
+    };
+    let days = DateRange {
+        first: Some(period.first_day()),
+        ..DateRange::default()
+    };
+    let mut last_us = period.start_us();
+    for batch in finer.batches(&days, Some(&[])) {
+        let batch = batch?;
+        if let (Some(&time), Some(interval)) =
+            (times_of(&batch).and_then(<[i64]>::last), finer.interval())
+        {
+            last_us = interval.next(time);
+        }
+    }
+    Ok(last_us)
+}
+
+fn together(
+    better: &RecordBatch,
+    other: &RecordBatch,
+    of: &Stored,
+) -> Result<RecordBatch, LakeError> {
+    let [first, second] = [better, other].map(|batch| times_of(batch).unwrap_or_default());
+    let rows = either(first, second);
+    let both = concat_batches(&better.schema(), [better, other])
+        .and_then(|both| take_record_batch(&both, &rows));
+    both.map_err(|error| LakeError::Table {
+        table: format!("{}/{}/{}", of.table(), of.market(), of.symbol()),
+        problem: error.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interval(name: &str) -> Interval {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn bars_come_from_their_own_table_first_and_else_from_finer_ones() {
+        let names = |of, name| tables(of, interval(name)).join(" ");
+        assert_eq!(names(Bars::Trade, "1h"), "klines_1h klines_1h_from_1m");
+        assert_eq!(names(Bars::Trade, "1m"), "klines_1m");
+        assert_eq!(names(Bars::Trade, "15m"), "klines_15m klines_1m");
+        assert_eq!(
+            names(Bars::Trade, "4h"),
+            "klines_4h klines_1h klines_1h_from_1m"
+        );
+        assert_eq!(names(Bars::Trade, "3d"), "klines_1h klines_1h_from_1m");
+        assert_eq!(names(Bars::Trade, "1s"), "klines_1s");
+        assert_eq!(
+            names(Bars::MarkPrice, "1h"),
+            "mark_price_klines_1h mark_price_klines_1m"
+        );
+        assert_eq!(
+            names(Bars::IndexPrice, "1d"),
+            "index_price_klines_1d index_price_klines_1h index_price_klines_1m"
+        );
+    }
+
+    #[test]
+    fn a_bar_that_comes_in_pieces_is_one() {
+        let minute = |minute: i64| Kline {
+            open_time_us: minute * 60_000_000,
+            volume: 1.0,
+            ..Kline::default()
+        };
+        let rows: Vec<_> = (0..130).map(minute).collect();
+        for piece in [1, 7, 60, 61, 130] {
+            let mut fold = Fold::new(Interval::HOUR);
+            let mut bars = Vec::new();
+            for piece in rows.chunks(piece) {
+                bars.extend(fold.add(piece.to_vec()));
+            }
+            bars.extend(fold.finish());
+            let volumes: Vec<_> = bars.iter().map(|bar| bar.volume).collect();
+            assert_eq!(volumes, [60.0, 60.0, 10.0], "pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn a_range_is_widened_to_the_ends_of_its_months() {
+        let today = "2024-06-01".parse().unwrap();
+        let range = |start, end, months| DateRange::parse(start, end, months, today).unwrap();
+        let days = |range: DateRange| {
+            (
+                range.first.unwrap().to_string(),
+                range.last.unwrap().to_string(),
+            )
+        };
+        let months = range(None, None, Some("2024-01,2024-03"));
+        assert_eq!(
+            days(widened(&months, 2, 0)),
+            ("2023-12-30".to_owned(), "2024-03-31".to_owned())
+        );
+        let both = range(Some("2024-01-10"), Some("2024-02-10"), None);
+        assert_eq!(
+            days(widened(&both, 1, 1)),
+            ("2024-01-09".to_owned(), "2024-02-11".to_owned())
+        );
+        assert_eq!(widened(&DateRange::default(), 9, 9), DateRange::default());
+    }
+}

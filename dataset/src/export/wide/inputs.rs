@@ -1,0 +1,167 @@
+//! What an output has of one symbol for its wide table.
+
+use std::collections::BTreeSet;
+
+use arrow_array::RecordBatch;
+use tapemill_lake::tables::{FACTORS, MINUTES};
+use tapemill_lake::{LakeError, LakePath};
+use tapemill_market::{Bars, DateRange, Factors, Interval, Minute, Period, Symbol, factors};
+
+use super::table::Inputs;
+use crate::export::Export;
+use crate::export::bars::{BarsOf, closed_us, finished, whole_bars};
+use crate::stored::Stored;
+
+/// The tables of one symbol that has bars.
+pub(super) struct Tables {
+    pub symbol: Symbol,
+    interval: Interval,
+    base: BarsOf,
+    prices: [Option<BarsOf>; 3],
+    funding: Option<Stored>,
+    metrics: Option<Stored>,
+    factors: Option<FactorsOf>,
+}
+
+/// Factors of the bars' own length, or the minutes that they are made of.
+struct FactorsOf {
+    stored: Stored,
+    /// When the last that is finished ended.
+    closed_us: i64,
+}
+
+/// The symbol that the index is of: its own, or the pair of a contract (`BTCUSD` of `BTCUSD_PERP`).
+fn pair_of(symbol: &Symbol) -> Option<Symbol> {
+    let (pair, _) = symbol.as_str().split_once('_')?;
+    Symbol::exact(pair).ok()
+}
+
+/// The tables that bars may come from and factors do, for what an output that has none of them is told.
+pub(super) fn factors_table(interval: Interval) -> &'static str {
+    match interval == Interval::HOUR {
+        true => "factors_1h",
+        false => "aggtrades_1m",
+    }
+}
+
+impl Tables {
+    /// Looks for all there is of each symbol that has bars.
+    pub fn find_all(export: &Export, interval: Interval) -> Result<Vec<Self>, LakeError> {
+        let (output, market) = (&export.output, export.market);
+        let bars = |of, symbols| BarsOf::find_all(output, market, of, interval, symbols);
+        let mut base = bars(Bars::Trade, export.symbols.as_ref())?;
+        base.retain(|_, bars| bars.touches(&export.range));
+        let symbols: BTreeSet<Symbol> = base.keys().cloned().collect();
+        let pairs = symbols.iter().filter_map(pair_of);
+        let with_pairs: BTreeSet<Symbol> = symbols.iter().cloned().chain(pairs).collect();
+        let stored = |table| Stored::find_all(output, market, table, Some(&symbols));
+        let mut mark = bars(Bars::MarkPrice, Some(&symbols))?;
+        let index = bars(Bars::IndexPrice, Some(&with_pairs))?;
+        let mut premium = bars(Bars::PremiumIndex, Some(&symbols))?;
+        let mut funding = stored("funding_rate")?;
+        let mut metrics = stored("metrics")?;
+        let mut factors = stored(factors_table(interval))?;
+        let tables = base.into_iter().map(|(symbol, base)| {
+            let own_index = index.get(&symbol);
+            let of_pair = || index.get(&pair_of(&symbol)?);
+            let factors = factors.remove(&symbol).map(|stored| {
+                let closed_us = closed_us(output, &stored)?;
+                Ok::<_, LakeError>(FactorsOf { stored, closed_us })
+            });
+            Ok(Self {
+                interval,
+                base,
+                // Of one pair there may be several contracts.
+                prices: [
+                    mark.remove(&symbol),
+                    own_index.or_else(of_pair).cloned(),
+                    premium.remove(&symbol),
+                ],
+                funding: funding.remove(&symbol),
+                metrics: metrics.remove(&symbol),
+                factors: factors.transpose()?,
+                symbol,
+            })
+        });
+        tables.collect()
+    }
+
+    /// What the bars that give the rows cover.
+    pub fn periods(&self) -> Vec<Period> {
+        self.base.periods()
+    }
+
+    /// Every file that a range may take something from, each once and in order.
+    pub fn files(&self, range: &DateRange) -> BTreeSet<LakePath> {
+        let prices = self.prices.iter().flatten();
+        let bars = prices
+            .chain([&self.base])
+            .flat_map(|bars| bars.files(range));
+        let factors = self.factors.as_ref().map(|factors| &factors.stored);
+        let rest = [self.funding.as_ref(), self.metrics.as_ref(), factors];
+        let rest = rest.into_iter().flatten();
+        let rest = rest.flat_map(|stored| stored.files(range).map(|(_, path)| path));
+        bars.chain(rest).cloned().collect()
+    }
+
+    /// All rows of a range.
+    ///
+    /// # Errors
+    ///
+    /// [`LakeError`] for a table that cannot be read.
+    pub fn load(&self, range: &DateRange) -> Result<Inputs, LakeError> {
+        let bars = |bars: &Option<BarsOf>| match bars {
+            Some(bars) => bars.load(range),
+            None => Ok(None),
+        };
+        let rows = |stored: &Option<Stored>| match stored {
+            Some(stored) => stored.load(range, None),
+            None => Ok(None),
+        };
+        let [mark, index, premium] = &self.prices;
+        Ok(Inputs {
+            base: self.base.load(range)?,
+            prices: [bars(mark)?, bars(index)?, bars(premium)?],
+            funding: rows(&self.funding)?,
+            metrics: rows(&self.metrics)?,
+            factors: match &self.factors {
+                Some(factors) => factors.load(self.interval, range)?,
+                None => None,
+            },
+        })
+    }
+}
+
+impl FactorsOf {
+    fn load(
+        &self,
+        interval: Interval,
+        range: &DateRange,
+    ) -> Result<Option<RecordBatch>, LakeError> {
+        let batch = match self.stored.interval() == Some(interval) && interval == Interval::HOUR {
+            true => self.stored.load(range, None)?,
+            false => Some(self.folded(interval, range)?),
+        };
+        Ok(batch.map(|batch| finished(&batch, interval, self.closed_us)))
+    }
+
+    /// Minutes take the most memory of all that is read: at most those of a file, and of one bar, are held.
+    fn folded(&self, interval: Interval, range: &DateRange) -> Result<RecordBatch, LakeError> {
+        let mut bars: Vec<Factors> = Vec::new();
+        let mut open: Vec<Minute> = Vec::new();
+        for batch in self.stored.batches(&whole_bars(range, interval), None) {
+            let rows = MINUTES.rows(&batch?).ok_or_else(|| LakeError::Table {
+                table: self.stored.table().to_owned(),
+                problem: "the columns are not those of the table".to_owned(),
+            })?;
+            let Some(last) = rows.last() else { continue };
+            let open_us = interval.open_of(last.minute_us);
+            open.extend(rows);
+            let closed = open.partition_point(|minute| minute.minute_us < open_us);
+            let rest = open.split_off(closed);
+            bars.extend(factors(&std::mem::replace(&mut open, rest), interval));
+        }
+        bars.extend(factors(&open, interval));
+        Ok(FACTORS.batch(self.stored.symbol().as_str(), &bars))
+    }
+}

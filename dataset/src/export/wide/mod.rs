@@ -1,0 +1,331 @@
+//! One table of all that is known of a symbol, a row a bar.
+
+mod inputs;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::{ArrowError, SchemaRef};
+use serde_json::{Map, json};
+use sha2::{Digest, Sha256};
+use tapemill_lake::{
+    BAR_GROUP_ROWS, Footer, LakeError, LakePath, Part, Source, TableOptions, TableReader,
+    TableWriter, read_lineage,
+};
+use tapemill_market::{Bars, DateRange, Interval, Period};
+
+use super::bars::{tables, widened};
+use super::{Export, ExportError, Exported, missing};
+use crate::stored::times_of;
+use inputs::Tables;
+
+/// Rows that are made at once, about.
+const ROWS_AT_ONCE: i64 = 100_000;
+
+const DAY_US: i64 = 86_400_000_000;
+
+/// Where the time is in a wide table.
+const TIME: usize = 1;
+
+/// Writes `wide_{interval}/{market}/{SYMBOL}.parquet` for each symbol that has klines, all of them behind each other as
+/// `wide_{interval}/{market}.parquet`, and what they hold as `wide_{interval}/{market}/dataset_summary.csv`.
+///
+/// A row of the bar that opens at `t` has what was known when the bar ended, its `available_at`: the bars of `t`, and of
+/// funding, open interest and ratios what was known at `t`, by the minute. Rows do not depend on the range that is asked for.
+///
+/// # Errors
+///
+/// [`ExportError`], at the first table that cannot be read or file that cannot be written; for an interval shorter than a
+/// minute, and for a symbol that was named and has no klines.
+pub fn export_wide(export: &Export, interval: Interval) -> Result<Vec<Exported>, ExportError> {
+    if !interval.is_made_of(Interval::MINUTE) {
+        return Err(ExportError::Interval {
+            wanted: interval.to_string(),
+            of: "minutes".to_owned(),
+        });
+    }
+    let work = Tables::find_all(export, interval)?;
+    let found: BTreeSet<_> = work.iter().map(|tables| &tables.symbol).collect();
+    let of = tables(Bars::Trade, interval).join(" or ");
+    export.check_found(&of, &found)?;
+    let wide = Wide {
+        export,
+        interval,
+        folder: format!("wide_{interval}"),
+        schema: table::schema(export.market),
+    };
+    let written = export.each(&work, |tables| wide.one(tables))?;
+    wide.summary(&written)?;
+    let all = wide.all(&written)?;
+    let each = written.into_iter().map(|written| written.exported);
+    Ok(each.chain([all]).collect())
+}
+
+/// What all files have in common.
+struct Wide<'a> {
+    export: &'a Export,
+    interval: Interval,
+    folder: String,
+    schema: SchemaRef,
+}
+
+/// A symbol's file.
+struct Written {
+    exported: Exported,
+    place: LakePath,
+    source: Source,
+    /// Columns that have a value.
+    features: usize,
+}
+
+impl Wide<'_> {
+    fn one(&self, tables: &Tables) -> Result<Written, ExportError> {
+        let export = self.export;
+        let file = format!("{}.parquet", tables.symbol);
+        let place = LakePath::of(&[&self.folder, export.market.as_str(), &file])?;
+        let options = TableOptions::bars(TIME);
+        let mut writer = TableWriter::create(&export.to, &place, &self.schema, &options)?;
+        let periods = tables.periods();
+        let mut times: Option<(i64, i64)> = None;
+        let mut has_value = vec![false; self.schema.fields().len()];
+        let mut files = BTreeSet::new();
+        for chunk in chunks(&export.range, &periods, self.interval) {
+            let read = self.around(&chunk);
+            files.extend(tables.files(&read));
+            let inputs = tables.load(&read)?;
+            let rows = table::rows(&inputs, export.market, self.interval);
+            let Some(batch) = rows.map_err(|error| unfit(&place, &error))? else {
+                continue;
+            };
+            for batch in cut(&batch, &export.range, &chunk) {
+                for (has_value, column) in has_value.iter_mut().zip(batch.columns()) {
+                    *has_value |= column.null_count() < column.len();
+                }
+                let of_batch = times_of(&batch).unwrap_or_default();
+                if let (Some(&first), Some(&last)) = (of_batch.first(), of_batch.last()) {
+                    times = Some((times.map_or(first, |(first, _)| first), last));
+                }
+                writer.write(&batch)?;
+            }
+        }
+        let rows = writer.rows();
+        let footer = self.footer(files)?;
+        let published = writer.finish(footer)?.publish()?;
+        let features = has_value.iter().skip(table::KEYS.len());
+        Ok(Written {
+            source: Source {
+                key: place.to_string(),
+                bytes: published.bytes,
+                sha256: sha256(&export.to.read(&place)?),
+                rows,
+            },
+            place,
+            features: features.filter(|has_value| **has_value).count(),
+            exported: Exported {
+                file: published.path.to_string(),
+                symbol: Some(tables.symbol.clone()),
+                rows,
+                times,
+                missing: missing(&export.range, &periods),
+                is_kept: false,
+            },
+        })
+    }
+
+    /// The days that the rows of a chunk are made of: the bar before each, and what was known before it.
+    fn around(&self, chunk: &DateRange) -> DateRange {
+        match self.interval.is_longer_than_a_day() {
+            false => widened(chunk, 2, 0),
+            true => widened(chunk, 64, 31),
+        }
+    }
+
+    /// The lineage of all that rows were made of.
+    fn footer(&self, files: BTreeSet<LakePath>) -> Result<Footer, LakeError> {
+        let mut settings = Map::from_iter([("interval".to_owned(), json!(self.interval.as_str()))]);
+        let mut sources = BTreeMap::new();
+        for path in files {
+            let lineage = read_lineage(&self.export.output.lake, &path)?;
+            settings.extend(lineage.settings);
+            // Minutes and hours of one archive name it both.
+            let named = |source: Source| ((source.key.clone(), source.sha256.clone()), source);
+            sources.extend(lineage.sources.into_iter().map(named));
+        }
+        Ok(Footer {
+            settings,
+            sources: sources.into_values().collect(),
+            quality: json!({}),
+        })
+    }
+
+    /// All symbols in one file, read back one after the other.
+    fn all(&self, written: &[Written]) -> Result<Exported, ExportError> {
+        let to = &self.export.to;
+        let place = LakePath::of(&[&self.folder, &format!("{}.parquet", self.export.market)])?;
+        let options = TableOptions {
+            // Words are no order that the lake checks; within a symbol time was.
+            sort_by: Vec::new(),
+            unique: false,
+            row_group_rows: BAR_GROUP_ROWS,
+        };
+        let mut writer = TableWriter::create(to, &place, &self.schema, &options)?;
+        for written in written {
+            for batch in TableReader::open(to, &written.place)? {
+                writer.write(&batch?)?;
+            }
+        }
+        let rows = writer.rows();
+        let settings = Map::from_iter([("interval".to_owned(), json!(self.interval.as_str()))]);
+        let footer = Footer {
+            settings,
+            sources: written
+                .iter()
+                .map(|written| written.source.clone())
+                .collect(),
+            quality: json!({}),
+        };
+        writer.finish(footer)?.publish()?;
+        let times = written.iter().filter_map(|written| written.exported.times);
+        Ok(Exported {
+            file: place.to_string(),
+            symbol: None,
+            rows,
+            times: times.reduce(|(a, b), (c, d)| (a.min(c), b.max(d))),
+            missing: Vec::new(),
+            is_kept: false,
+        })
+    }
+
+    fn summary(&self, written: &[Written]) -> Result<(), ExportError> {
+        let mut text = "symbol,rows,start_date,end_date,features\n".to_owned();
+        for Written {
+            exported, features, ..
+        } in written
+        {
+            let time = |time_us: Option<i64>| {
+                let time = time_us.and_then(|time| jiff::Timestamp::from_microsecond(time).ok());
+                time.map_or(String::new(), |time| {
+                    time.strftime("%Y-%m-%d %H:%M:%S+00:00").to_string()
+                })
+            };
+            let symbol = exported
+                .symbol
+                .as_ref()
+                .map_or("", |symbol| symbol.as_str());
+            text.push_str(&format!(
+                "{symbol},{},{},{},{features}\n",
+                exported.rows,
+                time(exported.times.map(|(first, _)| first)),
+                time(exported.times.map(|(_, last)| last)),
+            ));
+        }
+        let names = [&self.folder, self.export.market.as_str(), SUMMARY];
+        let mut part = Part::create(&self.export.to, &LakePath::of(&names)?)?;
+        part.append(text.as_bytes())?;
+        part.stage()?.publish()?;
+        Ok(())
+    }
+}
+
+const SUMMARY: &str = "dataset_summary.csv";
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unfit(place: &LakePath, error: &ArrowError) -> ExportError {
+    ExportError::Lake(LakeError::Table {
+        table: place.to_string(),
+        problem: error.to_string(),
+    })
+}
+
+/// The days of a range that there is anything of, cut into stretches whose rows fit into memory.
+fn chunks(range: &DateRange, periods: &[Period], interval: Interval) -> Vec<DateRange> {
+    let (Some(first), Some(last)) = (periods.first(), periods.iter().map(|p| p.last_day()).max())
+    else {
+        return Vec::new();
+    };
+    // A bar of a month's table may have opened in the month before.
+    let back = if interval.is_longer_than_a_day() {
+        31
+    } else {
+        0
+    };
+    let around = widened(range, 0, 0);
+    let there = first
+        .first_day()
+        .saturating_sub(jiff::Span::new().days(back));
+    let first = around.first.map_or(there, |first| first.max(there));
+    let last = around.last.map_or(last, |end| end.min(last));
+    let length_us = interval.length_us().unwrap_or(30 * DAY_US);
+    let days = (ROWS_AT_ONCE * length_us / DAY_US).clamp(1, 36_500) as i32;
+    let mut chunks = Vec::new();
+    let mut from = first;
+    while from <= last {
+        let next = from.saturating_add(jiff::Span::new().days(days));
+        chunks.push(DateRange {
+            first: Some(from),
+            last: Some(next.yesterday().map_or(last, |end| end.min(last))),
+            months: None,
+        });
+        if next == from {
+            break;
+        }
+        from = next;
+    }
+    chunks
+}
+
+/// The rows of a chunk that were asked for.
+fn cut(batch: &RecordBatch, range: &DateRange, chunk: &DateRange) -> Vec<RecordBatch> {
+    let times = times_of(batch).unwrap_or_default();
+    let mut cut = Vec::new();
+    for chunk in chunk.spans() {
+        for span in range.spans() {
+            let from = times.partition_point(|&time| time < span.start.max(chunk.start));
+            let to = times.partition_point(|&time| time < span.end.min(chunk.end));
+            if from < to {
+                cut.push(batch.slice(from, to - from));
+            }
+        }
+    }
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_all_the_days_once() {
+        let periods: Vec<Period> = ["2024-01", "2024-02", "2024-03-01"]
+            .map(|period| period.parse().unwrap())
+            .into();
+        let today = "2024-06-01".parse().unwrap();
+        let all = DateRange::default();
+        let some = DateRange::parse(Some("2024-01-15"), Some("2024-02-20"), None, today).unwrap();
+        for (range, interval, pieces) in [(&all, "1h", 1), (&all, "1m", 1), (&some, "1d", 1)] {
+            let found = chunks(range, &periods, interval.parse().unwrap());
+            assert_eq!(found.len(), pieces, "{interval}");
+        }
+        let years: Vec<Period> = ["2020-01", "2024-12"]
+            .map(|period| period.parse().unwrap())
+            .into();
+        let found = chunks(&all, &years, Interval::MINUTE);
+        assert!(found.len() > 20);
+        for pair in found.windows(2) {
+            assert_eq!(
+                pair[0].last.unwrap().tomorrow().unwrap(),
+                pair[1].first.unwrap()
+            );
+        }
+        assert_eq!(found[0].first.unwrap().to_string(), "2020-01-01");
+        assert_eq!(
+            found.last().unwrap().last.unwrap().to_string(),
+            "2024-12-31"
+        );
+    }
+}
