@@ -16,6 +16,7 @@ mod prometheus;
 mod python;
 mod readers;
 mod real;
+mod story;
 mod watched;
 
 pub use browser::browse;
@@ -35,6 +36,7 @@ pub use prometheus::{Prometheus, Series};
 pub use python::{Python, golden_folder, reference_folder};
 pub use readers::read_everything;
 pub use real::{real_data, shared_data};
+pub use story::Story;
 pub use tapemill_test_servers::{
     Aof, Certificates, Cut, Keep, Port, Process, Proxy, Redis, RedisCluster, RedisOptions,
     RedisSentinel, S3, Way, until,
