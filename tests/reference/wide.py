@@ -8,7 +8,6 @@ intervals other than an hour. Prints the rows it compared, by symbol; an asserti
 
 import csv
 import json
-import math
 import sys
 from pathlib import Path
 
@@ -17,14 +16,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from bars import LENGTHS, OHLC, Lake
 
 
 OUTPUT, EXPORT, MARKET, INTERVAL = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
 FACTORS = Path(sys.argv[5]) if len(sys.argv) > 5 else None
-LENGTH = pd.Timedelta({"1h": "1h", "4h": "4h", "1d": "1D", "15m": "15min"}[INTERVAL])
-QUOTE = "base" if MARKET == "cm" else "quote"
-OHLC = ["open", "high", "low", "close"]
-VOLUMES = ["volume", f"{QUOTE}_volume", "trades", "taker_buy_volume", f"taker_buy_{QUOTE}_volume"]
+LAKE = Lake(OUTPUT, MARKET)
+LENGTH = pd.Timedelta(LENGTHS[INTERVAL])
 RATIOS = """sum_open_interest sum_open_interest_value count_toptrader_long_short_ratio sum_toptrader_long_short_ratio
     count_long_short_ratio sum_taker_long_short_vol_ratio""".split()
 
@@ -36,48 +34,6 @@ FACTOR_NAMES = """trade_count base_volume quote_volume taker_buy_qty taker_sell_
     price_change cvd_per_abs_price_change""".split()
 
 
-def table(name, symbol):
-    """All rows of a table, a month's file in place of its days'; None where there is no file."""
-    files = sorted((OUTPUT / name / MARKET / symbol).glob("*.parquet"))
-    months = {file.stem for file in files if len(file.stem) == 7}
-    files = [file for file in files if len(file.stem) == 7 or file.stem[:7] not in months]
-    frames = [pq.read_table(file, partitioning=None).to_pandas() for file in files]
-    return pd.concat(frames, ignore_index=True).drop(columns="symbol") if frames else None
-
-
-def folded(bars):
-    """Bars of the interval, made of finer ones."""
-    if bars is None:
-        return None
-    rows = []
-    for start, part in bars.groupby(bars["open_time"].dt.floor(LENGTH)):
-        row = {"open_time": start, "open": part["open"].iloc[0], "close": part["close"].iloc[-1]}
-        row |= {"high": part["high"].max(), "low": part["low"].min()}
-        row |= {name: math.fsum(part[name]) for name in VOLUMES}
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def bars(name, symbol):
-    """Bars of the interval: the exchange's own, and at other times those made of hours, and of minutes."""
-    found = [table(f"{name}_{INTERVAL}", symbol)]
-    if INTERVAL == "15m":
-        found.append(folded(table(f"{name}_1m", symbol)))
-    elif INTERVAL != "1h":
-        found.append(folded(table(f"{name}_1h", symbol)))
-    if name == "klines" and INTERVAL != "15m":
-        hours = table("klines_1h_from_1m", symbol)
-        found.append(hours if INTERVAL == "1h" else folded(hours))
-    elif INTERVAL != "15m":
-        found.append(folded(table(f"{name}_1m", symbol)))
-    found = [frame for frame in found if frame is not None]
-    if not found:
-        return None
-    # Stable, and the first of each time is that of the better table.
-    both = pd.concat(found, ignore_index=True)[["open_time", *OHLC, *VOLUMES]]
-    return both.sort_values("open_time", kind="stable").drop_duplicates("open_time").reset_index(drop=True)
-
-
 def asof(wide, events, time, bound):
     """What was known at each bar's start, stamps cut to their minute."""
     events = events.assign(minute=events[time].dt.floor("min")).sort_values("minute", kind="stable")
@@ -87,12 +43,12 @@ def asof(wide, events, time, bound):
 
 
 def reference(symbol):
-    wide = bars("klines", symbol)
+    wide = LAKE.bars("klines", symbol, INTERVAL).drop(columns="close_time")
     wide.insert(1, "available_at", wide["open_time"] + LENGTH)
     for prefix, name in ("mark", "mark_price"), ("index", "index_price"), ("premium", "premium_index"):
-        prices = bars(f"{name}_klines", symbol)
+        prices = LAKE.bars(f"{name}_klines", symbol, INTERVAL)
         if prices is None and prefix == "index" and "_" in symbol:
-            prices = bars(f"{name}_klines", symbol.split("_")[0])
+            prices = LAKE.bars(f"{name}_klines", symbol.split("_")[0], INTERVAL)
         names = {column: f"{prefix}_{column}" for column in OHLC}
         if prices is None:
             wide = wide.assign(**{name: np.nan for name in names.values()})
@@ -100,13 +56,13 @@ def reference(symbol):
             prices = prices[["open_time", *OHLC]].rename(columns=names)
             wide = wide.merge(prices, how="left", on="open_time", validate="one_to_one")
     wide["basis"] = (wide["close"] - wide["index_close"]) / wide["index_close"]
-    funding = table("funding_rate", symbol)
+    funding = LAKE.table("funding_rate", symbol)
     if funding is None:
         wide = wide.assign(funding_time=pd.NaT, funding_interval_hours=np.nan, funding_rate=np.nan)
     else:
         wide = asof(wide, funding, "funding_time", "8h")
     wide["funding_annualized"] = wide["funding_rate"] * (8760.0 / wide["funding_interval_hours"])
-    metrics = table("metrics", symbol)
+    metrics = LAKE.table("metrics", symbol)
     if metrics is None:
         wide = wide.assign(metrics_time=pd.NaT, **{name: np.nan for name in RATIOS})
     else:
@@ -115,7 +71,7 @@ def reference(symbol):
     wide["open_interest_delta"] = wide[RATIOS[0]] - before[RATIOS[0]].to_numpy()
     wide["open_interest_value_delta"] = wide[RATIOS[1]] - before[RATIOS[1]].to_numpy()
     if INTERVAL == "1h":
-        factors = table("factors_1h", symbol)
+        factors = LAKE.table("factors_1h", symbol)
     else:
         file = FACTORS / f"factors_{INTERVAL}" / MARKET / f"{symbol}.parquet"
         factors = pq.read_table(file).to_pandas().drop(columns="symbol") if file.exists() else None

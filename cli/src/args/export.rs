@@ -17,6 +17,8 @@ pub enum ExportCommand {
     Factors(ExportFactorsArgs),
     /// One table per symbol of all that is known of each hour: klines, prices, funding, open interest, factors
     Wide(ExportWideArgs),
+    /// Klines as memory-mappable Arrow files of a day each, with an index of them
+    Arrow(ExportArrowArgs),
 }
 
 impl ExportCommand {
@@ -26,6 +28,7 @@ impl ExportCommand {
             Self::Csv(args) => &mut args.common,
             Self::Factors(args) => &mut args.common,
             Self::Wide(args) => &mut args.common,
+            Self::Arrow(args) => &mut args.common,
         }
     }
 }
@@ -89,6 +92,16 @@ pub struct ExportWideArgs {
     /// The length of a bar: 1m, 5m, 1h, 4h, 1d, 1w, 1mo and the exchange's others
     #[arg(long, value_name = "INTERVAL", default_value_t = Interval::HOUR)]
     pub interval: Interval,
+    #[command(flatten)]
+    pub common: ExportArgs,
+}
+
+/// `export arrow`.
+#[derive(Debug, Args)]
+pub struct ExportArrowArgs {
+    /// The lengths of bars: 1m, 1h, 1d and the exchange's others
+    #[arg(long, value_name = "LIST", value_delimiter = ',', required = true)]
+    pub interval: Vec<Interval>,
     #[command(flatten)]
     pub common: ExportArgs,
 }

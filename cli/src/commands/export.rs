@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tapemill_coordinator::{Symbols, VolumeFilter};
 use tapemill_dataset::export::{
-    CsvOptions, Export, ExportError, Exported, export_csv, export_factors, export_wide,
+    ArrowExported, CsvOptions, Export, ExportError, Exported, export_arrow, export_csv,
+    export_factors, export_wide,
 };
 use tapemill_lake::Lake;
-use tapemill_market::{ArchiveName, Data, Market, Period, Symbol};
+use tapemill_market::{ArchiveName, Data, Market, Period, Symbol, iso_time};
 use tapemill_queue::{TaskFilter, TaskState};
 use tapemill_runtime::{cores, exit};
 
-use crate::args::{ExportArgs, ExportCommand, ExportCsvArgs, SelectionArgs};
+use crate::args::{ExportArgs, ExportArrowArgs, ExportCommand, ExportCsvArgs, SelectionArgs};
 use crate::context;
 use crate::failure::Failure;
 use crate::format;
@@ -19,6 +20,9 @@ use crate::progress::Terminal;
 
 /// Tasks that are looked at in one call.
 const PAGE: usize = 1_000;
+
+/// Gaps of one symbol that are shown.
+const GAPS_SHOWN: usize = 10;
 
 /// Exports, and prints what was written: a line for each file.
 pub async fn run(
@@ -36,6 +40,7 @@ pub async fn run(
             let export = export(&args.common).await?;
             on_a_thread(move || export_wide(&export, args.interval)).await?
         }
+        ExportCommand::Arrow(args) => return arrow(args, as_json, terminal).await,
     };
     tell(&written, as_json, terminal);
     Ok(exit::DONE)
@@ -54,6 +59,71 @@ async fn csv(args: ExportCsvArgs) -> Result<Vec<Exported>, Failure> {
     };
     let tables = tables(&kinds, args.tables.as_deref())?;
     on_a_thread(move || export_csv(&export, &tables, &options)).await
+}
+
+async fn arrow(args: ExportArrowArgs, as_json: bool, terminal: &Terminal) -> Result<u8, Failure> {
+    let export = export(&args.common).await?;
+    let mut intervals = Vec::new();
+    for interval in args.interval {
+        if !intervals.contains(&interval) {
+            intervals.push(interval);
+        }
+    }
+    let done = on_a_thread(move || export_arrow(&export, &intervals)).await?;
+    for done in &done {
+        if as_json {
+            println!("{}", done.value());
+        } else {
+            tell_arrow(done);
+        }
+    }
+    let [written, kept] = [
+        |done: &ArrowExported| done.written,
+        |done: &ArrowExported| done.kept,
+    ]
+    .map(|count| done.iter().map(count).sum::<u64>());
+    terminal.say(&format!(
+        "{} written, {kept} as they were",
+        format::plural(written, "file")
+    ));
+    Ok(exit::DONE)
+}
+
+/// A line for what there is, and one for each of the first gaps in it.
+fn tell_arrow(done: &ArrowExported) {
+    let ArrowExported {
+        exported,
+        written,
+        kept,
+        gaps,
+    } = done;
+    let lacking: u64 = gaps.iter().map(|gap| gap.bars).sum();
+    let lacking = match lacking {
+        0 => String::new(),
+        bars => format!(
+            ", {} missing in {}",
+            format::plural(bars, "bar"),
+            format::plural(gaps.len() as u64, "gap")
+        ),
+    };
+    println!(
+        "{}: {} in {}, {written} written{lacking}{}",
+        exported.file,
+        format::plural(exported.rows, "row"),
+        format::plural(written + kept, "file"),
+        without(&exported.missing)
+    );
+    for gap in gaps.iter().take(GAPS_SHOWN) {
+        println!(
+            "  no bar from {} to {}: {}",
+            iso_time(gap.first_us),
+            iso_time(gap.last_us),
+            format::plural(gap.bars, "bar")
+        );
+    }
+    if let Some(more) = gaps.len().checked_sub(GAPS_SHOWN).filter(|more| *more > 0) {
+        println!("  and {more} more; --json has all");
+    }
 }
 
 /// The tables of these kinds, or those of them that are named.
@@ -199,11 +269,7 @@ fn tell(written: &[Exported], as_json: bool, terminal: &Terminal) {
             println!("{}", file.value());
             continue;
         }
-        let missing: Vec<_> = file.missing.iter().map(ToString::to_string).collect();
-        let missing = match missing.is_empty() {
-            true => String::new(),
-            false => format!(", without {}", missing.join(" ")),
-        };
+        let missing = without(&file.missing);
         let kept = if file.is_kept { ", as it was" } else { "" };
         println!(
             "{}: {}{missing}{kept}",
@@ -215,4 +281,12 @@ fn tell(written: &[Exported], as_json: bool, terminal: &Terminal) {
         "{} exported",
         format::plural(written.len() as u64, "file")
     ));
+}
+
+fn without(missing: &[Period]) -> String {
+    let missing: Vec<_> = missing.iter().map(ToString::to_string).collect();
+    match missing.is_empty() {
+        true => String::new(),
+        false => format!(", without {}", missing.join(" ")),
+    }
 }

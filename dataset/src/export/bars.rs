@@ -20,6 +20,8 @@ const ASKED: &str = "rest/";
 /// The longest a bar of days, weeks or months may reach over the period that its table is for.
 const LONGEST_BAR_DAYS: i32 = 31;
 
+const DAY_US: i64 = 86_400_000_000;
+
 /// The tables that bars of an interval can be had from, the best first: the exchange's own, else hours and minutes that they
 /// are made of.
 ///
@@ -278,6 +280,64 @@ fn together(
     })
 }
 
+/// The days of a range that there is anything of, cut into stretches of about so many bars.
+pub(super) fn chunks(
+    range: &DateRange,
+    periods: &[Period],
+    interval: Interval,
+    rows: i64,
+) -> Vec<DateRange> {
+    let (Some(first), Some(last)) = (periods.first(), periods.iter().map(|p| p.last_day()).max())
+    else {
+        return Vec::new();
+    };
+    // A bar of a month's table may have opened in the month before.
+    let back = if interval.is_longer_than_a_day() {
+        31
+    } else {
+        0
+    };
+    let around = widened(range, 0, 0);
+    let there = first
+        .first_day()
+        .saturating_sub(jiff::Span::new().days(back));
+    let first = around.first.map_or(there, |first| first.max(there));
+    let last = around.last.map_or(last, |end| end.min(last));
+    let length_us = interval.length_us().unwrap_or(30 * DAY_US);
+    let days = (rows * length_us / DAY_US).clamp(1, 36_500) as i32;
+    let mut chunks = Vec::new();
+    let mut from = first;
+    while from <= last {
+        let next = from.saturating_add(jiff::Span::new().days(days));
+        chunks.push(DateRange {
+            first: Some(from),
+            last: Some(next.yesterday().map_or(last, |end| end.min(last))),
+            months: None,
+        });
+        if next == from {
+            break;
+        }
+        from = next;
+    }
+    chunks
+}
+
+/// The rows of a chunk that were asked for.
+pub(super) fn cut(batch: &RecordBatch, range: &DateRange, chunk: &DateRange) -> Vec<RecordBatch> {
+    let times = times_of(batch).unwrap_or_default();
+    let mut cut = Vec::new();
+    for chunk in chunk.spans() {
+        for span in range.spans() {
+            let from = times.partition_point(|&time| time < span.start.max(chunk.start));
+            let to = times.partition_point(|&time| time < span.end.min(chunk.end));
+            if from < to {
+                cut.push(batch.slice(from, to - from));
+            }
+        }
+    }
+    cut
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -349,5 +409,35 @@ mod tests {
             ("2024-01-09".to_owned(), "2024-02-11".to_owned())
         );
         assert_eq!(widened(&DateRange::default(), 9, 9), DateRange::default());
+    }
+
+    #[test]
+    fn chunks_are_all_the_days_once() {
+        let periods: Vec<Period> = ["2024-01", "2024-02", "2024-03-01"]
+            .map(|period| period.parse().unwrap())
+            .into();
+        let today = "2024-06-01".parse().unwrap();
+        let all = DateRange::default();
+        let some = DateRange::parse(Some("2024-01-15"), Some("2024-02-20"), None, today).unwrap();
+        for (range, interval, pieces) in [(&all, "1h", 1), (&all, "1m", 1), (&some, "1d", 1)] {
+            let found = chunks(range, &periods, interval.parse().unwrap(), 100_000);
+            assert_eq!(found.len(), pieces, "{interval}");
+        }
+        let years: Vec<Period> = ["2020-01", "2024-12"]
+            .map(|period| period.parse().unwrap())
+            .into();
+        let found = chunks(&all, &years, Interval::MINUTE, 100_000);
+        assert!(found.len() > 20);
+        for pair in found.windows(2) {
+            assert_eq!(
+                pair[0].last.unwrap().tomorrow().unwrap(),
+                pair[1].first.unwrap()
+            );
+        }
+        assert_eq!(found[0].first.unwrap().to_string(), "2020-01-01");
+        assert_eq!(
+            found.last().unwrap().last.unwrap().to_string(),
+            "2024-12-31"
+        );
     }
 }

@@ -3,6 +3,7 @@
 //! Every file is published at once and whole: a reader never sees part of one, and an export that is killed leaves what was
 //! there before.
 
+mod arrow;
 mod bars;
 mod csv;
 mod factors;
@@ -18,6 +19,7 @@ use tapemill_market::{DateRange, Market, Period, Symbol, iso_time};
 
 use crate::stored::Stored;
 
+pub use arrow::{ArrowExported, Gap, IndexError, export_arrow};
 pub use csv::{CsvOptions, Names, export_csv};
 pub use factors::export_factors;
 pub use wide::export_wide;
@@ -78,6 +80,9 @@ pub enum ExportError {
     /// The output or the folder.
     #[error(transparent)]
     Lake(#[from] LakeError),
+    /// The index of files.
+    #[error(transparent)]
+    Index(#[from] IndexError),
     /// A symbol that was named has no rows.
     #[error(
         "the output has no {table} of {symbol} in {market}, or none of these days: tapemill run makes it"
