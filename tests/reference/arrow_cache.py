@@ -46,7 +46,7 @@ assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 query = "SELECT path, market, symbol, interval, date, file_size, num_records FROM cache_entries"
 entries = {row[0]: row[1:] for row in database.execute(query)}
 lake, seen = Lake(OUTPUT, MARKET), set()
-for interval in INTERVALS:
+for interval in sorted(set(INTERVALS)):
     for folder in sorted((EXPORT / "BINANCE/KLINES" / FOLDER).glob(f"*/{interval}")):
         symbol, frames = folder.parent.name, []
         for file in sorted(folder.iterdir()):

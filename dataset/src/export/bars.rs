@@ -1,6 +1,7 @@
 //! Finished bars of an interval, from whichever tables an output has of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
@@ -22,8 +23,8 @@ const LONGEST_BAR_DAYS: i32 = 31;
 
 const DAY_US: i64 = 86_400_000_000;
 
-/// The tables that bars of an interval can be had from, the best first: the exchange's own, else hours and minutes that they
-/// are made of.
+/// The tables that bars of an interval can be had from, the best first: the exchange's own, else days, hours and
+/// minutes that they are made of.
 ///
 /// Bars of three days are always made: the exchange's have no grid that holds over all symbols.
 pub(super) fn tables(of: Bars, wanted: Interval) -> Vec<String> {
@@ -32,8 +33,10 @@ pub(super) fn tables(of: Bars, wanted: Interval) -> Vec<String> {
     if wanted.as_str() != "3d" {
         tables.push(own(wanted));
     }
-    if wanted != Interval::HOUR && wanted.is_made_of(Interval::HOUR) {
-        tables.push(own(Interval::HOUR));
+    for finer in [Interval::DAY, Interval::HOUR] {
+        if wanted != finer && wanted.is_made_of(finer) {
+            tables.push(own(finer));
+        }
     }
     match (of, wanted.is_made_of(Interval::HOUR)) {
         (Bars::Trade, true) => tables.push("klines_1h_from_1m".to_owned()),
@@ -56,8 +59,7 @@ pub(super) struct BarsOf {
 #[derive(Clone)]
 struct Source {
     stored: Stored,
-    /// When the last of its bars that is finished ended.
-    closed_us: i64,
+    known: Known,
 }
 
 impl BarsOf {
@@ -77,7 +79,7 @@ impl BarsOf {
                     sources: Vec::new(),
                 });
                 bars.sources.push(Source {
-                    closed_us: closed_us(output, &stored)?,
+                    known: Known::of(output, &stored)?,
                     stored,
                 });
             }
@@ -129,11 +131,11 @@ impl BarsOf {
 
 impl Source {
     fn load(&self, wanted: Interval, range: &DateRange) -> Result<Option<RecordBatch>, LakeError> {
-        let batch = match self.stored.interval() == Some(wanted) {
-            true => self.stored.load(range, None)?,
-            false => self.folded(wanted, range)?,
-        };
-        Ok(batch.map(|batch| finished(&batch, wanted, self.closed_us)))
+        if self.stored.interval() != Some(wanted) {
+            return self.folded(wanted, range);
+        }
+        let batch = self.stored.load(range, None)?;
+        Ok(batch.map(|batch| self.known.finished(&batch, wanted)))
     }
 
     fn folded(
@@ -156,7 +158,11 @@ impl Source {
         }
         bars.extend(fold.finish());
         let spans = range.spans();
-        bars.retain(|bar| spans.iter().any(|span| span.contains(&bar.open_time_us)));
+        bars.retain(|bar| {
+            let open_us = bar.open_time_us;
+            let is_asked = spans.iter().any(|span| span.contains(&open_us));
+            is_asked && self.known.has_all_of(open_us..wanted.next(open_us))
+        });
         Ok((!bars.is_empty()).then(|| table.batch(self.stored.symbol().as_str(), &bars)))
     }
 }
@@ -220,25 +226,57 @@ pub(super) fn widened(range: &DateRange, before: i32, after: i32) -> DateRange {
     }
 }
 
-/// Without the bars at the end of which nobody knew yet.
-pub(super) fn finished(batch: &RecordBatch, interval: Interval, closed_us: i64) -> RecordBatch {
-    let times = times_of(batch).unwrap_or_default();
-    batch.slice(
-        0,
-        times.partition_point(|&time| interval.next(time) <= closed_us),
-    )
+/// The time of which a table has all that there was.
+#[derive(Clone)]
+pub(super) struct Known {
+    /// In order and apart.
+    spans: Vec<Range<i64>>,
 }
 
-/// When the last finished bar of a table ended: with the table's last period, or, where that was asked of the exchange in
-/// between, with the last row of what the table is made of.
-pub(super) fn closed_us(output: &Output, stored: &Stored) -> Result<i64, LakeError> {
+impl Known {
+    /// What the files of a table are for; where the last was asked of the exchange before its period was over, until the last
+    /// row of what the table is made of.
+    pub fn of(output: &Output, stored: &Stored) -> Result<Self, LakeError> {
+        let mut spans: Vec<Range<i64>> = Vec::new();
+        for period in stored.periods() {
+            match spans.last_mut() {
+                Some(last) if last.end == period.start_us() => last.end = period.end_us(),
+                _ => spans.push(period.start_us()..period.end_us()),
+            }
+        }
+        if let (Some(last), Some(end_us)) = (spans.last_mut(), ended_us(output, stored)?) {
+            last.end = end_us;
+        }
+        Ok(Self { spans })
+    }
+
+    /// Whether a bar that was made of such a table is made of all there was.
+    pub fn has_all_of(&self, bar: Range<i64>) -> bool {
+        let at = self.spans.partition_point(|span| span.end < bar.end);
+        let span = self.spans.get(at);
+        span.is_some_and(|span| span.start <= bar.start && bar.end <= span.end)
+    }
+
+    /// Without the bars that may go on behind the end of the table.
+    pub fn finished(&self, batch: &RecordBatch, interval: Interval) -> RecordBatch {
+        let end_us = self.spans.last().map_or(i64::MIN, |last| last.end);
+        let times = times_of(batch).unwrap_or_default();
+        batch.slice(
+            0,
+            times.partition_point(|&time| interval.next(time) <= end_us),
+        )
+    }
+}
+
+/// When the last row of a table ended whose last file was asked of the exchange, and not made of an archive alone.
+fn ended_us(output: &Output, stored: &Stored) -> Result<Option<i64>, LakeError> {
     let everything = DateRange::default();
     let Some((period, path)) = stored.files(&everything).last() else {
-        return Ok(i64::MIN);
+        return Ok(None);
     };
     let sources = read_lineage(stored.lake(), path)?.sources;
     if !sources.iter().any(|source| source.key.starts_with(ASKED)) {
-        return Ok(period.end_us());
+        return Ok(None);
     }
     let made_of = match stored.table() {
         "klines_1h_from_1m" => Some("klines_1m"),
@@ -253,16 +291,15 @@ pub(super) fn closed_us(output: &Output, stored: &Stored) -> Result<i64, LakeErr
         first: Some(period.first_day()),
         ..DateRange::default()
     };
-    let mut last_us = period.start_us();
+    let mut ended_us = period.start_us();
     for batch in finer.batches(&days, Some(&[])) {
         let batch = batch?;
-        if let (Some(&time), Some(interval)) =
-            (times_of(&batch).and_then(<[i64]>::last), finer.interval())
-        {
-            last_us = interval.next(time);
+        let last = times_of(&batch).and_then(<[i64]>::last);
+        if let (Some(&time), Some(interval)) = (last, finer.interval()) {
+            ended_us = interval.next(time);
         }
     }
-    Ok(last_us)
+    Ok(Some(ended_us))
 }
 
 fn together(
@@ -356,7 +393,10 @@ mod tests {
             names(Bars::Trade, "4h"),
             "klines_4h klines_1h klines_1h_from_1m"
         );
-        assert_eq!(names(Bars::Trade, "3d"), "klines_1h klines_1h_from_1m");
+        assert_eq!(
+            names(Bars::Trade, "3d"),
+            "klines_1d klines_1h klines_1h_from_1m"
+        );
         assert_eq!(names(Bars::Trade, "1s"), "klines_1s");
         assert_eq!(
             names(Bars::MarkPrice, "1h"),
@@ -366,6 +406,23 @@ mod tests {
             names(Bars::IndexPrice, "1d"),
             "index_price_klines_1d index_price_klines_1h index_price_klines_1m"
         );
+        assert_eq!(
+            names(Bars::Trade, "1w"),
+            "klines_1w klines_1d klines_1h klines_1h_from_1m"
+        );
+    }
+
+    #[test]
+    fn a_bar_is_known_where_all_its_time_is() {
+        let known = Known {
+            spans: vec![0..10, 20..30],
+        };
+        for bar in [0..10, 3..4, 20..30, 29..30] {
+            assert!(known.has_all_of(bar.clone()), "{bar:?}");
+        }
+        for bar in [-1..5, 5..11, 9..21, 12..15, 19..21, 29..31, 40..41] {
+            assert!(!known.has_all_of(bar.clone()), "{bar:?}");
+        }
     }
 
     #[test]

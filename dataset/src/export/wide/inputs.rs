@@ -9,7 +9,7 @@ use tapemill_market::{Bars, DateRange, Factors, Interval, Minute, Period, Symbol
 
 use super::table::Inputs;
 use crate::export::Export;
-use crate::export::bars::{BarsOf, closed_us, finished, whole_bars};
+use crate::export::bars::{BarsOf, Known, whole_bars};
 use crate::stored::Stored;
 
 /// The tables of one symbol that has bars.
@@ -26,8 +26,7 @@ pub(super) struct Tables {
 /// Factors of the bars' own length, or the minutes that they are made of.
 struct FactorsOf {
     stored: Stored,
-    /// When the last that is finished ended.
-    closed_us: i64,
+    known: Known,
 }
 
 /// The symbol that the index is of: its own, or the pair of a contract (`BTCUSD` of `BTCUSD_PERP`).
@@ -36,8 +35,8 @@ fn pair_of(symbol: &Symbol) -> Option<Symbol> {
     Symbol::exact(pair).ok()
 }
 
-/// The tables that bars may come from and factors do, for what an output that has none of them is told.
-pub(super) fn factors_table(interval: Interval) -> &'static str {
+/// The table that the factors of an interval come from.
+fn factors_table(interval: Interval) -> &'static str {
     match interval == Interval::HOUR {
         true => "factors_1h",
         false => "aggtrades_1m",
@@ -65,8 +64,8 @@ impl Tables {
             let own_index = index.get(&symbol);
             let of_pair = || index.get(&pair_of(&symbol)?);
             let factors = factors.remove(&symbol).map(|stored| {
-                let closed_us = closed_us(output, &stored)?;
-                Ok::<_, LakeError>(FactorsOf { stored, closed_us })
+                let known = Known::of(output, &stored)?;
+                Ok::<_, LakeError>(FactorsOf { stored, known })
             });
             Ok(Self {
                 interval,
@@ -138,11 +137,11 @@ impl FactorsOf {
         interval: Interval,
         range: &DateRange,
     ) -> Result<Option<RecordBatch>, LakeError> {
-        let batch = match self.stored.interval() == Some(interval) && interval == Interval::HOUR {
-            true => self.stored.load(range, None)?,
-            false => Some(self.folded(interval, range)?),
-        };
-        Ok(batch.map(|batch| finished(&batch, interval, self.closed_us)))
+        if interval != Interval::HOUR {
+            return self.folded(interval, range).map(Some);
+        }
+        let batch = self.stored.load(range, None)?;
+        Ok(batch.map(|batch| self.known.finished(&batch, interval)))
     }
 
     /// Minutes take the most memory of all that is read: at most those of a file, and of one bar, are held.
@@ -162,6 +161,10 @@ impl FactorsOf {
             bars.extend(factors(&std::mem::replace(&mut open, rest), interval));
         }
         bars.extend(factors(&open, interval));
+        bars.retain(|bar| {
+            let open_us = bar.minute_us;
+            self.known.has_all_of(open_us..interval.next(open_us))
+        });
         Ok(FACTORS.batch(self.stored.symbol().as_str(), &bars))
     }
 }
