@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tapemill_standin::Market;
-use tapemill_tests::{Dice, Finished, Lab, Python, Story, hashes, parts, reference_folder};
+use tapemill_tests::{Dice, Finished, Lab, Python, Rest, Story, hashes, parts, reference_folder};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tapemill-under-test");
 
@@ -135,10 +135,25 @@ fn every_cell_is_what_pandas_makes_of_the_tables() {
     )
     .expect(0);
     same_rows(&to, &part, "BTCUSDT", 48);
+    // Months that do not follow each other: March has a day of minutes, which January does not depend on.
+    export(&lab, &part, "um", &["--months", "2024-03,2024-01"]).expect(0);
+    let months = judged_rows(&part);
+    assert!(months > 31 * 22 && months <= 32 * 24, "{months}");
     export(&lab, &to, "um", &["--end", "2024-01-31"]).expect(0);
     assert_ne!(hashes(&to), before);
     export(&lab, &to, "um", &[]).expect(0);
     assert_eq!(hashes(&to), before);
+}
+
+/// The rows of BTCUSDT, of which none is of February.
+#[track_caller]
+fn judged_rows(exported: &Path) -> usize {
+    let code = "import sys, polars as pl\n\
+        rows = pl.read_parquet(sys.argv[1] + '/wide_1h/um/BTCUSDT.parquet')\n\
+        assert set(rows['open_time'].dt.month()) == {1, 3}, rows\n\
+        print(len(rows))";
+    let told = Python::new().run(&["-c", code, exported.to_str().expect("a plain path")]);
+    told.trim().parse().expect("a number")
 }
 
 /// The rows of a part of the range are those of the whole.
@@ -268,6 +283,51 @@ fn no_row_knows_what_came_later() {
             assert!(told["later"][column].as_u64() > Some(0), "{column}: {told}");
         }
     }
+}
+
+#[test]
+fn an_hour_that_is_under_way_has_no_row() {
+    let lab = Lab::new(BINARY);
+    let now = jiff::Timestamp::now().as_millisecond();
+    let day_ms = now - now % 86_400_000 - 86_400_000;
+    let yesterday = jiff::Timestamp::from_millisecond(day_ms).expect("it is a time");
+    let yesterday = yesterday.strftime("%Y-%m-%d").to_string();
+    let root = lab.mirror.root();
+    for data in ["klines:1m", "aggTrades"] {
+        Story::new(Market::Um, "BTCUSDT").lay(root, data, &yesterday);
+    }
+    let rest = Rest::new(&["BTCUSDT"], day_ms);
+    let words = [
+        "update",
+        "-q",
+        "--data",
+        "klines:1m,aggTrades",
+        "--symbols",
+        "BTCUSDT",
+    ];
+    let update = lab.from_source(&words).args(["--rest", rest.url()]);
+    update.run().expect(0);
+    let to = lab.folder().join("wide");
+
+    export(&lab, &to, "um", &[]).expect(0);
+
+    let code = "import sys, polars as pl\n\
+        wide = pl.read_parquet(sys.argv[1] + '/wide_1h/um/BTCUSDT.parquet')\n\
+        end = lambda name, column, length: pl.read_parquet(sys.argv[2] + f'/{name}/um/BTCUSDT/*.parquet')[column].max() + length\n\
+        minute, hour = pl.duration(minutes=1), pl.duration(hours=1)\n\
+        minute, hour = (pl.select(of).item() for of in (minute, hour))\n\
+        known = end('klines_1m', 'open_time', minute)\n\
+        assert known - hour < wide['available_at'].max() <= known, (known, wide)\n\
+        trades = end('aggtrades_1m', 'minute', minute)\n\
+        late = wide.filter(pl.col('available_at') > trades)\n\
+        assert late['at_vwap'].null_count() == len(late), late\n\
+        print(end('klines_1h_from_1m', 'open_time', hour) > known)";
+    let paths = [&to, &lab.output()].map(|path| path.to_str().expect("a plain path").to_owned());
+    let told = Python::new().run(&["-c", code, &paths[0], &paths[1]]);
+    // The table of hours has one that goes on, unless the clock struck.
+    let struck = jiff::Timestamp::now().as_millisecond() / 3_600_000 != now / 3_600_000
+        || now % 3_600_000 < 120_000;
+    assert!(told.trim() == "True" || struck, "{told}");
 }
 
 #[test]

@@ -294,3 +294,32 @@ fn looking_at_a_queue_never_makes_one() {
     }
     assert!(!lab.output().exists());
 }
+
+#[test]
+fn an_export_to_a_full_or_a_read_only_disk_says_so_and_leaves_no_part() {
+    let lab = lab();
+    run(&lab).run().expect(0);
+    let to = lab.folder().join("small");
+    let Some(disk) = Disk::mount(to.clone(), "size=200k") else {
+        return;
+    };
+    let wide = ["export", "wide"].as_slice();
+    let arrow = ["export", "arrow", "--interval", "1m"].as_slice();
+    let export = |words: &[&str]| {
+        let command = lab.command(words).args(["--to"]);
+        command.args([&to]).run().expect(1)
+    };
+    for words in [wide, arrow] {
+        let full = export(words);
+        let line = full.only_error_line();
+        assert!(line.contains("no space left for"), "{line}");
+        assert_eq!(parts(&to), [""; 0]);
+    }
+    disk.enlarge("200m");
+    disk.make_read_only();
+    for words in [wide, arrow] {
+        let refused = export(words);
+        let line = refused.only_error_line();
+        assert!(line.contains("no permission for"), "{line}");
+    }
+}

@@ -51,15 +51,10 @@ pub(super) fn tables(of: Bars, wanted: Interval) -> Vec<String> {
 /// The bars of one symbol.
 #[derive(Clone)]
 pub(super) struct BarsOf {
+    output: Output,
     interval: Interval,
     /// The best table first.
-    sources: Vec<Source>,
-}
-
-#[derive(Clone)]
-struct Source {
-    stored: Stored,
-    known: Known,
+    sources: Vec<Stored>,
 }
 
 impl BarsOf {
@@ -74,14 +69,12 @@ impl BarsOf {
         let mut found: BTreeMap<Symbol, Self> = BTreeMap::new();
         for table in tables(of, interval) {
             for (symbol, stored) in Stored::find_all(output, market, &table, symbols)? {
-                let bars = found.entry(symbol).or_insert(Self {
+                let bars = found.entry(symbol).or_insert_with(|| Self {
+                    output: output.clone(),
                     interval,
                     sources: Vec::new(),
                 });
-                bars.sources.push(Source {
-                    known: Known::of(output, &stored)?,
-                    stored,
-                });
+                bars.sources.push(stored);
             }
         }
         Ok(found)
@@ -90,7 +83,7 @@ impl BarsOf {
     /// What its tables cover together: months, and days of months that are not there.
     pub fn periods(&self) -> Vec<Period> {
         let all = self.sources.iter();
-        let all: BTreeSet<Period> = all.flat_map(|source| source.stored.periods()).collect();
+        let all: BTreeSet<Period> = all.flat_map(Stored::periods).collect();
         let is_replaced = |period: &Period| period.is_day() && all.contains(&period.month());
         all.iter()
             .filter(|period| !is_replaced(period))
@@ -106,7 +99,7 @@ impl BarsOf {
     /// The files that may hold rows of the range.
     pub fn files(&self, range: &DateRange) -> impl Iterator<Item = &LakePath> {
         self.sources.iter().flat_map(|source| {
-            let files = source.stored.files(range);
+            let files = source.files(range);
             files.map(|(_, path)| path)
         })
     }
@@ -119,52 +112,50 @@ impl BarsOf {
     pub fn load(&self, range: &DateRange) -> Result<Option<RecordBatch>, LakeError> {
         let mut whole: Option<RecordBatch> = None;
         for source in &self.sources {
-            let batch = source.load(self.interval, range)?;
+            let batch = self.of(source, range)?;
             whole = match (whole, batch) {
-                (Some(better), Some(other)) => Some(together(&better, &other, &source.stored)?),
+                (Some(better), Some(other)) => Some(together(&better, &other, source)?),
                 (one, other) => one.or(other),
             };
         }
         Ok(whole.filter(|batch| batch.num_rows() > 0))
     }
+
+    fn of(&self, source: &Stored, range: &DateRange) -> Result<Option<RecordBatch>, LakeError> {
+        let known = Known::of(&self.output, source)?;
+        if source.interval() != Some(self.interval) {
+            return folded(source, self.interval, range, &known);
+        }
+        let batch = source.load(range, None)?;
+        Ok(batch.map(|batch| known.finished(&batch, self.interval)))
+    }
 }
 
-impl Source {
-    fn load(&self, wanted: Interval, range: &DateRange) -> Result<Option<RecordBatch>, LakeError> {
-        if self.stored.interval() != Some(wanted) {
-            return self.folded(wanted, range);
-        }
-        let batch = self.stored.load(range, None)?;
-        Ok(batch.map(|batch| self.known.finished(&batch, wanted)))
+/// The bars of a range, made of finer ones.
+fn folded(
+    source: &Stored,
+    wanted: Interval,
+    range: &DateRange,
+    known: &Known,
+) -> Result<Option<RecordBatch>, LakeError> {
+    let table = klines(source.market());
+    let mut fold = Fold::new(wanted);
+    let mut bars: Vec<Kline> = Vec::new();
+    for batch in source.batches(&whole_bars(range, wanted), None) {
+        let rows = table.rows(&batch?).ok_or_else(|| LakeError::Table {
+            table: format!("{}/{}/{}", source.table(), source.market(), source.symbol()),
+            problem: "the columns are not those of the table".to_owned(),
+        })?;
+        bars.extend(fold.add(rows));
     }
-
-    fn folded(
-        &self,
-        wanted: Interval,
-        range: &DateRange,
-    ) -> Result<Option<RecordBatch>, LakeError> {
-        let table = klines(self.stored.market());
-        let mut fold = Fold::new(wanted);
-        let mut bars: Vec<Kline> = Vec::new();
-        for batch in self.stored.batches(&whole_bars(range, wanted), None) {
-            let batch = batch?;
-            let Some(rows) = table.rows(&batch) else {
-                return Err(LakeError::Table {
-                    table: self.stored.table().to_owned(),
-                    problem: "the columns are not those of the table".to_owned(),
-                });
-            };
-            bars.extend(fold.add(rows));
-        }
-        bars.extend(fold.finish());
-        let spans = range.spans();
-        bars.retain(|bar| {
-            let open_us = bar.open_time_us;
-            let is_asked = spans.iter().any(|span| span.contains(&open_us));
-            is_asked && self.known.has_all_of(open_us..wanted.next(open_us))
-        });
-        Ok((!bars.is_empty()).then(|| table.batch(self.stored.symbol().as_str(), &bars)))
-    }
+    bars.extend(fold.finish());
+    let spans = range.spans();
+    bars.retain(|bar| {
+        let open_us = bar.open_time_us;
+        let is_asked = spans.iter().any(|span| span.contains(&open_us));
+        is_asked && known.has_all_of(open_us..wanted.next(open_us))
+    });
+    Ok((!bars.is_empty()).then(|| table.batch(source.symbol().as_str(), &bars)))
 }
 
 /// Folds bars that come piece by piece.
@@ -227,7 +218,6 @@ pub(super) fn widened(range: &DateRange, before: i32, after: i32) -> DateRange {
 }
 
 /// The time of which a table has all that there was.
-#[derive(Clone)]
 pub(super) struct Known {
     /// In order and apart.
     spans: Vec<Range<i64>>,

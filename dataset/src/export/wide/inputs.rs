@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use arrow_array::RecordBatch;
 use tapemill_lake::tables::{FACTORS, MINUTES};
-use tapemill_lake::{LakeError, LakePath};
+use tapemill_lake::{LakeError, LakePath, Output};
 use tapemill_market::{Bars, DateRange, Factors, Interval, Minute, Period, Symbol, factors};
 
 use super::table::Inputs;
@@ -15,18 +15,14 @@ use crate::stored::Stored;
 /// The tables of one symbol that has bars.
 pub(super) struct Tables {
     pub symbol: Symbol,
+    output: Output,
     interval: Interval,
     base: BarsOf,
     prices: [Option<BarsOf>; 3],
     funding: Option<Stored>,
     metrics: Option<Stored>,
-    factors: Option<FactorsOf>,
-}
-
-/// Factors of the bars' own length, or the minutes that they are made of.
-struct FactorsOf {
-    stored: Stored,
-    known: Known,
+    /// Factors of the bars' own length, or the minutes that they are made of.
+    factors: Option<Stored>,
 }
 
 /// The symbol that the index is of: its own, or the pair of a contract (`BTCUSD` of `BTCUSD_PERP`).
@@ -63,11 +59,8 @@ impl Tables {
         let tables = base.into_iter().map(|(symbol, base)| {
             let own_index = index.get(&symbol);
             let of_pair = || index.get(&pair_of(&symbol)?);
-            let factors = factors.remove(&symbol).map(|stored| {
-                let known = Known::of(output, &stored)?;
-                Ok::<_, LakeError>(FactorsOf { stored, known })
-            });
-            Ok(Self {
+            Self {
+                output: output.clone(),
                 interval,
                 base,
                 // Of one pair there may be several contracts.
@@ -78,11 +71,11 @@ impl Tables {
                 ],
                 funding: funding.remove(&symbol),
                 metrics: metrics.remove(&symbol),
-                factors: factors.transpose()?,
+                factors: factors.remove(&symbol),
                 symbol,
-            })
+            }
         });
-        tables.collect()
+        Ok(tables.collect())
     }
 
     /// What the bars that give the rows cover.
@@ -96,8 +89,7 @@ impl Tables {
         let bars = prices
             .chain([&self.base])
             .flat_map(|bars| bars.files(range));
-        let factors = self.factors.as_ref().map(|factors| &factors.stored);
-        let rest = [self.funding.as_ref(), self.metrics.as_ref(), factors];
+        let rest = [&self.funding, &self.metrics, &self.factors];
         let rest = rest.into_iter().flatten();
         let rest = rest.flat_map(|stored| stored.files(range).map(|(_, path)| path));
         bars.chain(rest).cloned().collect()
@@ -124,47 +116,52 @@ impl Tables {
             funding: rows(&self.funding)?,
             metrics: rows(&self.metrics)?,
             factors: match &self.factors {
-                Some(factors) => factors.load(self.interval, range)?,
+                Some(stored) => self.factors_of(stored, range)?,
                 None => None,
             },
         })
     }
-}
 
-impl FactorsOf {
-    fn load(
+    fn factors_of(
         &self,
-        interval: Interval,
+        stored: &Stored,
         range: &DateRange,
     ) -> Result<Option<RecordBatch>, LakeError> {
-        if interval != Interval::HOUR {
-            return self.folded(interval, range).map(Some);
+        let known = Known::of(&self.output, stored)?;
+        if self.interval != Interval::HOUR {
+            return folded(stored, self.interval, range, &known).map(Some);
         }
-        let batch = self.stored.load(range, None)?;
-        Ok(batch.map(|batch| self.known.finished(&batch, interval)))
+        let batch = stored.load(range, None)?;
+        Ok(batch.map(|batch| known.finished(&batch, self.interval)))
     }
+}
 
-    /// Minutes take the most memory of all that is read: at most those of a file, and of one bar, are held.
-    fn folded(&self, interval: Interval, range: &DateRange) -> Result<RecordBatch, LakeError> {
-        let mut bars: Vec<Factors> = Vec::new();
-        let mut open: Vec<Minute> = Vec::new();
-        for batch in self.stored.batches(&whole_bars(range, interval), None) {
-            let rows = MINUTES.rows(&batch?).ok_or_else(|| LakeError::Table {
-                table: self.stored.table().to_owned(),
-                problem: "the columns are not those of the table".to_owned(),
-            })?;
-            let Some(last) = rows.last() else { continue };
-            let open_us = interval.open_of(last.minute_us);
-            open.extend(rows);
-            let closed = open.partition_point(|minute| minute.minute_us < open_us);
-            let rest = open.split_off(closed);
-            bars.extend(factors(&std::mem::replace(&mut open, rest), interval));
-        }
-        bars.extend(factors(&open, interval));
-        bars.retain(|bar| {
-            let open_us = bar.minute_us;
-            self.known.has_all_of(open_us..interval.next(open_us))
-        });
-        Ok(FACTORS.batch(self.stored.symbol().as_str(), &bars))
+/// The factors of an interval, made of minutes. Those take the most memory of all that is read: at most those of a batch,
+/// and of one bar, are held.
+fn folded(
+    stored: &Stored,
+    interval: Interval,
+    range: &DateRange,
+    known: &Known,
+) -> Result<RecordBatch, LakeError> {
+    let mut bars: Vec<Factors> = Vec::new();
+    let mut open: Vec<Minute> = Vec::new();
+    for batch in stored.batches(&whole_bars(range, interval), None) {
+        let rows = MINUTES.rows(&batch?).ok_or_else(|| LakeError::Table {
+            table: format!("{}/{}/{}", stored.table(), stored.market(), stored.symbol()),
+            problem: "the columns are not those of the table".to_owned(),
+        })?;
+        let Some(last) = rows.last() else { continue };
+        let open_us = interval.open_of(last.minute_us);
+        open.extend(rows);
+        let closed = open.partition_point(|minute| minute.minute_us < open_us);
+        let rest = open.split_off(closed);
+        bars.extend(factors(&std::mem::replace(&mut open, rest), interval));
     }
+    bars.extend(factors(&open, interval));
+    bars.retain(|bar| {
+        let open_us = bar.minute_us;
+        known.has_all_of(open_us..interval.next(open_us))
+    });
+    Ok(FACTORS.batch(stored.symbol().as_str(), &bars))
 }

@@ -4,6 +4,8 @@ mod inputs;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
 
 use arrow_array::Array;
 use arrow_schema::{ArrowError, SchemaRef};
@@ -115,7 +117,7 @@ impl Wide<'_> {
             source: Source {
                 key: place.to_string(),
                 bytes: published.bytes,
-                sha256: sha256(&export.to.read(&place)?),
+                sha256: self.sha256(&place)?,
                 rows,
             },
             place,
@@ -195,6 +197,24 @@ impl Wide<'_> {
         })
     }
 
+    /// Of the file's bytes, piece by piece: files of minutes are large.
+    fn sha256(&self, place: &LakePath) -> Result<String, LakeError> {
+        let to = &self.export.to;
+        let path = to.locate(place).unwrap_or_default();
+        let failed = |error| LakeError::io("read", &path, error);
+        let mut file = File::open(&path).map_err(failed)?;
+        let mut digest = Sha256::new();
+        let mut piece = vec![0; 1 << 20];
+        loop {
+            match file.read(&mut piece).map_err(failed)? {
+                0 => break,
+                read => digest.update(&piece[..read]),
+            }
+        }
+        let digest = digest.finalize();
+        Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     fn summary(&self, written: &[Written]) -> Result<(), ExportError> {
         let mut text = "symbol,rows,start_date,end_date,features\n".to_owned();
         for Written {
@@ -227,11 +247,6 @@ impl Wide<'_> {
 }
 
 const SUMMARY: &str = "dataset_summary.csv";
-
-fn sha256(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 fn unfit(place: &LakePath, error: &ArrowError) -> ExportError {
     ExportError::Lake(LakeError::Table {
