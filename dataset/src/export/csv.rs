@@ -1,17 +1,13 @@
 //! One CSV per table and symbol.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{
-    Array, BooleanArray, Float64Array, Int64Array, PrimitiveArray, RecordBatch, StringArray,
-};
-use arrow_schema::{DataType, Schema};
+use arrow_array::RecordBatch;
+use arrow_schema::Schema;
 use tapemill_lake::{LakeError, LakePath, Part};
 use tapemill_market::{Data, Period, Symbol};
 
+use super::cells::Cells;
 use super::meta::{Asked, Meta};
 use super::{Export, ExportError, Exported, missing};
 use crate::stored::{Stored, times_of};
@@ -233,92 +229,3 @@ impl Sheet {
 
 /// Where a table's time is.
 const TIME: usize = tapemill_lake::tables::TIME_COLUMN;
-
-/// A column's values as text.
-enum Cells<'a> {
-    Time(&'a PrimitiveArray<TimestampMicrosecondType>, Clock),
-    Count(&'a Int64Array),
-    Number(&'a Float64Array),
-    Flag(&'a BooleanArray),
-    Word(&'a dyn Array, &'a StringArray),
-    Text(&'a StringArray),
-    Unknown,
-}
-
-impl<'a> Cells<'a> {
-    fn of(column: &'a dyn Array, opens_bar: bool) -> Self {
-        match column.data_type() {
-            DataType::Timestamp(..) => {
-                let clock = if opens_bar {
-                    Clock::Seconds
-                } else {
-                    Clock::Micros
-                };
-                Self::Time(column.as_primitive(), clock)
-            }
-            DataType::Int64 => Self::Count(column.as_primitive::<Int64Type>()),
-            DataType::Float64 => Self::Number(column.as_primitive::<Float64Type>()),
-            DataType::Boolean => Self::Flag(column.as_boolean()),
-            DataType::Utf8 => Self::Text(column.as_string()),
-            DataType::Dictionary(..) => {
-                let words = column.as_dictionary::<Int32Type>().values();
-                Self::Word(column, words.as_string())
-            }
-            _ => Self::Unknown,
-        }
-    }
-
-    fn write(&self, row: usize, text: &mut Vec<u8>) {
-        // Writing to memory does not fail.
-        let _ = match self {
-            Self::Time(times, clock) if times.is_valid(row) => {
-                clock.write(times.value(row), text);
-                Ok(())
-            }
-            Self::Count(counts) if counts.is_valid(row) => write!(text, "{}", counts.value(row)),
-            Self::Number(numbers) if numbers.is_valid(row) && !numbers.value(row).is_nan() => {
-                write!(text, "{:?}", numbers.value(row))
-            }
-            Self::Flag(flags) if flags.is_valid(row) => write!(text, "{}", flags.value(row)),
-            Self::Text(texts) if texts.is_valid(row) => write!(text, "{}", texts.value(row)),
-            Self::Word(column, words) if column.is_valid(row) => {
-                let key = column.as_dictionary::<Int32Type>().keys().value(row);
-                write!(text, "{}", words.value(key as usize))
-            }
-            _ => Ok(()),
-        };
-    }
-}
-
-/// How times are written.
-#[derive(Clone, Copy)]
-enum Clock {
-    /// `2020-01-01 00:00:00+00:00`
-    Seconds,
-    /// `2020-01-01 00:00:00.000000+00:00`
-    Micros,
-}
-
-impl Clock {
-    fn write(self, time_us: i64, text: &mut Vec<u8>) {
-        let Ok(time) = jiff::Timestamp::from_microsecond(time_us) else {
-            return;
-        };
-        let time = time.to_zoned(jiff::tz::TimeZone::UTC);
-        let (date, clock) = (time.date(), time.time());
-        let _ = write!(
-            text,
-            "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
-            date.year(),
-            date.month(),
-            date.day(),
-            clock.hour(),
-            clock.minute(),
-            clock.second(),
-        );
-        if let Self::Micros = self {
-            let _ = write!(text, ".{:06}", clock.subsec_nanosecond() / 1000);
-        }
-        text.extend_from_slice(b"+00:00");
-    }
-}

@@ -5,6 +5,7 @@
 
 mod arrow;
 mod bars;
+mod cells;
 mod csv;
 mod factors;
 mod meta;
