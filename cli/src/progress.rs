@@ -1,8 +1,9 @@
 //! Progress: bars on a terminal, a plain line every ten seconds elsewhere.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{IsTerminal, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -27,6 +28,8 @@ pub struct Terminal {
     quiet: bool,
     /// Whether log lines are JSON: then everything on stderr is.
     json: bool,
+    /// Where data is kept for the caller, in place of stdout.
+    kept: Option<Arc<Mutex<String>>>,
 }
 
 impl Terminal {
@@ -34,7 +37,38 @@ impl Terminal {
     pub fn new(quiet: bool, json: bool) -> Self {
         let bars = (!quiet && !json && std::io::stderr().is_terminal())
             .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8)));
-        Self { bars, quiet, json }
+        Self {
+            bars,
+            quiet,
+            json,
+            kept: None,
+        }
+    }
+
+    /// Nothing is shown, and data is kept for whoever called.
+    pub fn keeping(kept: Arc<Mutex<String>>) -> Self {
+        Self {
+            bars: None,
+            quiet: true,
+            json: false,
+            kept: Some(kept),
+        }
+    }
+
+    /// Data, as it is.
+    pub fn print(&self, text: &str) {
+        match &self.kept {
+            None => print!("{text}"),
+            Some(kept) => kept
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push_str(text),
+        }
+    }
+
+    /// A line of data; see `out!`.
+    pub fn print_line(&self, line: fmt::Arguments<'_>) {
+        self.print(&format!("{line}\n"));
     }
 
     /// Log lines, above the bars.

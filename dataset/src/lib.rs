@@ -2,6 +2,7 @@
 
 pub mod align;
 pub mod export;
+pub mod load;
 pub mod stored;
 pub mod universe;
 pub mod verify;

@@ -12,9 +12,10 @@ use tapemill_runtime::exit;
 use crate::args::StatusArgs;
 use crate::context;
 use crate::failure::Failure;
+use crate::progress::Terminal;
 
 /// Archives that were published anew or withdrawn after they were milled, and what was made of the old ones.
-pub async fn run(args: StatusArgs, as_json: bool) -> Result<u8, Failure> {
+pub async fn run(args: StatusArgs, as_json: bool, terminal: &Terminal) -> Result<u8, Failure> {
     let queue = context::existing_queue(&args.queue, &args.output).await?;
     let brake = Arc::new(Brake::new());
     let source = context::source(&args.source, &brake)?;
@@ -34,12 +35,12 @@ pub async fn run(args: StatusArgs, as_json: bool) -> Result<u8, Failure> {
     let found = in_step(&*queue, &brake, changes.find()).await?;
     for change in &found {
         match as_json {
-            true => println!("{}", as_value(change)),
-            false => println!("{}", as_line(change)),
+            true => out!(terminal, "{}", as_value(change)),
+            false => out!(terminal, "{}", as_line(change)),
         }
     }
     if !as_json {
-        println!("{}", remedy(&found));
+        out!(terminal, "{}", remedy(&found));
     }
     Ok(exit::DONE)
 }

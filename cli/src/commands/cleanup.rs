@@ -7,9 +7,10 @@ use crate::args::CleanupArgs;
 use crate::context;
 use crate::failure::Failure;
 use crate::format;
+use crate::progress::Terminal;
 
 /// Removes what no one needs, or says what that would be.
-pub fn run(args: CleanupArgs, as_json: bool) -> Result<u8, Failure> {
+pub fn run(args: CleanupArgs, as_json: bool, terminal: &Terminal) -> Result<u8, Failure> {
     let lake = context::lake(&args.output)?;
     let planned = cleanup::plan(&lake)?;
     let removed = if args.dry_run {
@@ -20,12 +21,19 @@ pub fn run(args: CleanupArgs, as_json: bool) -> Result<u8, Failure> {
     let bytes: u64 = removed.iter().map(|removal| removal.bytes).sum();
     for removal in &removed {
         if as_json {
-            println!(
+            out!(
+                terminal,
                 "{}",
                 json!({"path": removal.path, "why": removal.why.to_string(), "bytes": removal.bytes})
             );
         } else {
-            println!("{}\t{}\t{}", removal.path, removal.bytes, removal.why);
+            out!(
+                terminal,
+                "{}\t{}\t{}",
+                removal.path,
+                removal.bytes,
+                removal.why
+            );
         }
     }
     let done = if args.dry_run {

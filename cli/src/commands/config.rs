@@ -3,14 +3,16 @@
 use serde_json::json;
 
 use crate::format;
+use crate::progress::Terminal;
 use crate::settings::{Parsed, shown};
 
 /// Every setting, its value and where it came from.
-pub fn show(parsed: &Parsed, as_json: bool) -> u8 {
+pub fn show(parsed: &Parsed, as_json: bool, terminal: &Terminal) -> u8 {
     let settings = shown(parsed);
     if as_json {
         for setting in settings {
-            println!(
+            out!(
+                terminal,
                 "{}",
                 json!({"name": setting.name, "value": setting.value, "origin": setting.origin})
             );
@@ -20,10 +22,7 @@ pub fn show(parsed: &Parsed, as_json: bool) -> u8 {
             .into_iter()
             .map(|setting| vec![setting.name, setting.origin, setting.value])
             .collect();
-        print!(
-            "{}",
-            format::table(&["setting", "from", "value"], &rows, &[])
-        );
+        terminal.print(&format::table(&["setting", "from", "value"], &rows, &[]));
     }
     tapemill_runtime::exit::DONE
 }

@@ -43,7 +43,7 @@ pub async fn run(
     let code = run::run(main_job(&standin.url, &output)?, false, terminal, shutdown).await?;
     standin.stop().await;
     if code == exit::DONE {
-        show(&output, as_json)?;
+        show(&output, as_json, terminal)?;
     }
     Ok(code)
 }
@@ -80,7 +80,7 @@ fn main_job(url: &str, output: &Path) -> Result<crate::args::RunArgs, Failure> {
     }
 }
 
-fn show(output: &Path, as_json: bool) -> Result<(), Failure> {
+fn show(output: &Path, as_json: bool, terminal: &Terminal) -> Result<(), Failure> {
     let lake = Lake::local(output);
     let mut rows = Vec::new();
     for file in lake.tables()? {
@@ -90,7 +90,8 @@ fn show(output: &Path, as_json: bool) -> Result<(), Failure> {
             .unwrap_or_default()
             .to_owned();
         if as_json {
-            println!(
+            out!(
+                terminal,
                 "{}",
                 json!({"file": file.path.as_str(), "rows": lineage.rows, "bytes": file.bytes, "verdict": verdict})
             );
@@ -105,15 +106,28 @@ fn show(output: &Path, as_json: bool) -> Result<(), Failure> {
     if as_json {
         return Ok(());
     }
-    print!(
-        "{}",
-        format::table(&["file", "rows", "size", "verdict"], &rows, &[1, 2])
-    );
+    terminal.print(&format::table(
+        &["file", "rows", "size", "verdict"],
+        &rows,
+        &[1, 2],
+    ));
     let output = context::shown(output);
-    println!("\nThe tables lie in {output}. Open them with one call:");
-    println!("  python   polars.read_parquet(\"{output}/factors_1h/um/BTCUSDT/*.parquet\")");
-    println!("  duckdb   SELECT * FROM '{output}/aggtrades_1m/um/*/*.parquet' LIMIT 5;");
-    println!("The same job on the exchange's archive:");
-    println!("  tapemill run --symbols BTCUSDT,ETHUSDT --start 2024-01 --end 2024-03");
+    out!(
+        terminal,
+        "\nThe tables lie in {output}. Open them with one call:"
+    );
+    out!(
+        terminal,
+        "  python   polars.read_parquet(\"{output}/factors_1h/um/BTCUSDT/*.parquet\")"
+    );
+    out!(
+        terminal,
+        "  duckdb   SELECT * FROM '{output}/aggtrades_1m/um/*/*.parquet' LIMIT 5;"
+    );
+    out!(terminal, "The same job on the exchange's archive:");
+    out!(
+        terminal,
+        "  tapemill run --symbols BTCUSDT,ETHUSDT --start 2024-01 --end 2024-03"
+    );
     Ok(())
 }

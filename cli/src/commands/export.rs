@@ -266,12 +266,13 @@ async fn on_a_thread<T: Send + 'static>(
 fn tell(written: &[Exported], as_json: bool, terminal: &Terminal) {
     for file in written {
         if as_json {
-            println!("{}", file.value());
+            out!(terminal, "{}", file.value());
             continue;
         }
         let missing = without(&file.missing);
         let kept = if file.is_kept { ", as it was" } else { "" };
-        println!(
+        out!(
+            terminal,
             "{}: {}{missing}{kept}",
             file.file,
             format::plural(file.rows, "row")

@@ -86,7 +86,8 @@ pub async fn run(
         };
         counts.add(&result);
         if as_json {
-            println!(
+            out!(
+                terminal,
                 "{}",
                 json!({"key": name.key(), "bytes": bytes, "state": state, "detail": detail})
             );

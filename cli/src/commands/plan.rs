@@ -11,9 +11,10 @@ use crate::args::PlanArgs;
 use crate::context;
 use crate::failure::Failure;
 use crate::format;
+use crate::progress::Terminal;
 
 /// Lists the archive and enqueues one task per file; or only prints what there is.
-pub async fn run(args: PlanArgs, as_json: bool) -> Result<u8, Failure> {
+pub async fn run(args: PlanArgs, as_json: bool, terminal: &Terminal) -> Result<u8, Failure> {
     let selection = context::selection(&args.selection, &args.rest)?;
     let brake = Arc::new(Brake::new());
     let source = context::source(&args.source, &brake)?;
@@ -22,7 +23,7 @@ pub async fn run(args: PlanArgs, as_json: bool) -> Result<u8, Failure> {
     if args.dry_run {
         let exchange = context::rest_alone(&args.rest)?;
         let found = survey(&source, exchange.as_deref(), &selection, asking).await?;
-        print_survey(&found, as_json);
+        print_survey(&found, as_json, terminal);
         return Ok(exit::DONE);
     }
     // A queue that cannot be opened should not cost the time of a listing.
@@ -45,7 +46,8 @@ pub async fn run(args: PlanArgs, as_json: bool) -> Result<u8, Failure> {
     context::catalogue(&*queue, &output, &selection, &planned).await;
     let (tasks, enqueued) = (planned.tasks.len() as u64, planned.enqueued);
     if as_json {
-        println!(
+        out!(
+            terminal,
             "{}",
             json!({
                 "tasks": tasks, "bytes": planned.bytes, "created": enqueued.created, "reopened": enqueued.reopened,
@@ -53,7 +55,8 @@ pub async fn run(args: PlanArgs, as_json: bool) -> Result<u8, Failure> {
             })
         );
     } else {
-        println!(
+        out!(
+            terminal,
             "{}, {}: {} new, {} again, {} finished, {}",
             format::plural(tasks, "task"),
             format::bytes(planned.bytes),
@@ -66,26 +69,28 @@ pub async fn run(args: PlanArgs, as_json: bool) -> Result<u8, Failure> {
     Ok(exit::DONE)
 }
 
-fn print_survey(found: &Survey, as_json: bool) {
+fn print_survey(found: &Survey, as_json: bool, terminal: &Terminal) {
     let bytes: u64 = found.archives.iter().map(|archive| archive.bytes).sum();
     for Archive { name, bytes, .. } in &found.archives {
         if as_json {
-            println!(
+            out!(
+                terminal,
                 "{}",
                 json!({"task": name.task_id(), "key": name.key(), "bytes": bytes})
             );
         } else {
-            println!("{}\t{bytes}", name.key());
+            out!(terminal, "{}\t{bytes}", name.key());
         }
     }
     for hole in &found.holes {
         if as_json {
-            println!(
+            out!(
+                terminal,
                 "{}",
                 json!({"task": hole.task_id(), "key": hole.key(), "hole": true})
             );
         } else {
-            println!("{}\thole", hole.key());
+            out!(terminal, "{}\thole", hole.key());
         }
     }
     eprintln!(

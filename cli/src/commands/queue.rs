@@ -10,13 +10,14 @@ use crate::args::{QueueCommand, QueueOnlyArgs};
 use crate::context;
 use crate::failure::Failure;
 use crate::format;
+use crate::progress::Terminal;
 
 /// Runs one of the five.
-pub async fn run(command: QueueCommand, as_json: bool) -> Result<u8, Failure> {
+pub async fn run(command: QueueCommand, as_json: bool, terminal: &Terminal) -> Result<u8, Failure> {
     match command {
-        QueueCommand::Pause(args) => pause(&args, true, as_json).await,
-        QueueCommand::Resume(args) => pause(&args, false, as_json).await,
-        QueueCommand::List(args) => list(&args, as_json).await,
+        QueueCommand::Pause(args) => pause(&args, true, as_json, terminal).await,
+        QueueCommand::Resume(args) => pause(&args, false, as_json, terminal).await,
+        QueueCommand::List(args) => list(&args, as_json, terminal).await,
         QueueCommand::Delete(args) => {
             let url = context::shown_queue(&args.queue.queue, &args.queue.output)?;
             if !args.yes {
@@ -30,6 +31,7 @@ pub async fn run(command: QueueCommand, as_json: bool) -> Result<u8, Failure> {
                 as_json,
                 json!({"deleted": url}),
                 &format!("deleted the tasks and settings of {url}"),
+                terminal,
             );
             Ok(exit::DONE)
         }
@@ -40,13 +42,19 @@ pub async fn run(command: QueueCommand, as_json: bool) -> Result<u8, Failure> {
                 as_json,
                 json!({"pruned": pruned}),
                 &format!("forgot {}", format::plural(pruned, "finished task")),
+                terminal,
             );
             Ok(exit::DONE)
         }
     }
 }
 
-async fn pause(args: &QueueOnlyArgs, paused: bool, as_json: bool) -> Result<u8, Failure> {
+async fn pause(
+    args: &QueueOnlyArgs,
+    paused: bool,
+    as_json: bool,
+    terminal: &Terminal,
+) -> Result<u8, Failure> {
     context::existing_queue(&args.queue, &args.output)
         .await?
         .pause(paused)
@@ -55,23 +63,36 @@ async fn pause(args: &QueueOnlyArgs, paused: bool, as_json: bool) -> Result<u8, 
         as_json,
         json!({"paused": paused}),
         if paused { "paused" } else { "resumed" },
+        terminal,
     );
     Ok(exit::DONE)
 }
 
 /// The queue named, or every queue of the server when none is.
-async fn list(args: &QueueOnlyArgs, as_json: bool) -> Result<u8, Failure> {
+async fn list(args: &QueueOnlyArgs, as_json: bool, terminal: &Terminal) -> Result<u8, Failure> {
     let urls = tapemill_queue::queues(&context::queue_url(&args.queue, &args.output)?).await?;
     for url in urls {
         let queue = tapemill_queue::open_existing(&url, context::budgets(&args.queue)).await?;
         let stats = queue.stats().await?;
         let settings = queue.settings().await?.unwrap_or_default();
-        list_one(&tapemill_queue::shown(&url)?, &stats, &settings, as_json);
+        list_one(
+            &tapemill_queue::shown(&url)?,
+            &stats,
+            &settings,
+            as_json,
+            terminal,
+        );
     }
     Ok(exit::DONE)
 }
 
-fn list_one(url: &str, stats: &Stats, settings: &BTreeMap<String, String>, as_json: bool) {
+fn list_one(
+    url: &str,
+    stats: &Stats,
+    settings: &BTreeMap<String, String>,
+    as_json: bool,
+    terminal: &Terminal,
+) {
     let [pending, leased, done, missing, dead] = stats.totals().map(|count| count.tasks);
     let value = json!({
         "queue": url, "paused": stats.paused, "pending": pending, "leased": leased, "done": done,
@@ -88,13 +109,13 @@ fn list_one(url: &str, stats: &Stats, settings: &BTreeMap<String, String>, as_js
         format::bytes(stats.store_bytes),
         settings.join(" ")
     );
-    say(as_json, value, &text);
+    say(as_json, value, &text, terminal);
 }
 
-fn say(as_json: bool, value: serde_json::Value, text: &str) {
+fn say(as_json: bool, value: serde_json::Value, text: &str, terminal: &Terminal) {
     if as_json {
-        println!("{value}");
+        out!(terminal, "{value}");
     } else {
-        println!("{text}");
+        out!(terminal, "{text}");
     }
 }

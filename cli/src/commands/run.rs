@@ -409,7 +409,7 @@ impl Job {
             if let Some(profile) = &profile {
                 told["profile"] = profile.json();
             }
-            println!("{told}");
+            out!(terminal, "{told}");
         }
         for task in ended.dead.iter().take(NAMED) {
             terminal.say(&format!(

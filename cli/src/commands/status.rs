@@ -12,11 +12,12 @@ use crate::args::StatusArgs;
 use crate::context;
 use crate::failure::Failure;
 use crate::format;
+use crate::progress::Terminal;
 
 /// Counts, rate, ETA and workers; with `--summary` symbols and the output too; or what changed in the archive.
-pub async fn run(args: StatusArgs, as_json: bool) -> Result<u8, Failure> {
+pub async fn run(args: StatusArgs, as_json: bool, terminal: &Terminal) -> Result<u8, Failure> {
     if args.changes {
-        return super::changes::run(args, as_json).await;
+        return super::changes::run(args, as_json, terminal).await;
     }
     let queue = context::existing_queue(&args.queue, &args.output).await?;
     if args.watch {
@@ -34,11 +35,11 @@ pub async fn run(args: StatusArgs, as_json: bool) -> Result<u8, Failure> {
         if let Some(summed) = &summed {
             value["summary"] = summed.value();
         }
-        println!("{value}");
+        out!(terminal, "{value}");
     } else {
-        print!("{}", as_text(&url, &stats, &workers));
+        terminal.print(&as_text(&url, &stats, &workers));
         if let Some(summed) = &summed {
-            println!("{}", summed.line());
+            out!(terminal, "{}", summed.line());
         }
     }
     Ok(exit::DONE)

@@ -39,7 +39,7 @@ pub async fn run(args: SymbolsArgs, as_json: bool, terminal: &Terminal) -> Resul
         on_a_thread(move || lake.availability()).await?
     };
     if let Some(day) = args.on {
-        return print_universe(&before, &markets, &datasets, day, as_json);
+        return print_universe(&before, &markets, &datasets, day, (as_json, terminal));
     }
     let source = context::source(&args.source, &Arc::new(Brake::new()))?;
     let today = context::today();
@@ -73,7 +73,7 @@ pub async fn run(args: SymbolsArgs, as_json: bool, terminal: &Terminal) -> Resul
         let (lake, series) = (lake.clone(), series.clone());
         on_a_thread(move || write(&lake, &series, today)).await?
     };
-    print_series(&series, &options, as_json);
+    print_series(&series, &options, as_json, terminal);
     terminal.say(&format!(
         "{} asked for, the others cannot have changed; wrote {}",
         format::plural(asked as u64, "series"),
@@ -151,10 +151,11 @@ fn write(lake: &Lake, series: &[Series], today: Date) -> Result<Vec<String>, Lak
     Ok(written)
 }
 
-fn print_series(series: &[Series], options: &ScanOptions, as_json: bool) {
+fn print_series(series: &[Series], options: &ScanOptions, as_json: bool, terminal: &Terminal) {
     if as_json {
         for series in series {
-            println!(
+            out!(
+                terminal,
                 "{}",
                 json!({
                     "market": series.market, "dataset": series.dataset, "symbol": series.symbol,
@@ -166,7 +167,10 @@ fn print_series(series: &[Series], options: &ScanOptions, as_json: bool) {
         }
         return;
     }
-    println!("market,dataset,series,symbols,recent,first,last,bytes,holes");
+    out!(
+        terminal,
+        "market,dataset,series,symbols,recent,first,last,bytes,holes"
+    );
     for rows in series.chunk_by(|a, b| (&a.market, &a.dataset) == (&b.market, &b.dataset)) {
         let symbols: BTreeSet<_> = rows.iter().map(|series| &series.symbol).collect();
         let recent: BTreeSet<_> = rows
@@ -186,7 +190,8 @@ fn print_series(series: &[Series], options: &ScanOptions, as_json: bool) {
             .unwrap_or_default();
         let bytes: u64 = rows.iter().map(|series| series.bytes).sum();
         let holes: usize = rows.iter().map(|series| series.holes.len()).sum();
-        println!(
+        out!(
+            terminal,
             "{},{},{},{},{},{first},{last},{bytes},{holes}",
             rows[0].market,
             rows[0].dataset,
@@ -202,7 +207,7 @@ fn print_universe(
     markets: &[Market],
     datasets: &[String],
     day: Date,
-    as_json: bool,
+    (as_json, terminal): (bool, &Terminal),
 ) -> Result<u8, Failure> {
     if series.is_empty() {
         return Err(Failure::usage(
@@ -220,12 +225,12 @@ fn print_universe(
         .cloned()
         .collect();
     if !as_json {
-        println!("market,symbol");
+        out!(terminal, "market,symbol");
     }
     for (market, symbol) in traded_on(&wanted, day) {
         match as_json {
-            true => println!("{}", json!({"market": market, "symbol": symbol})),
-            false => println!("{market},{symbol}"),
+            true => out!(terminal, "{}", json!({"market": market, "symbol": symbol})),
+            false => out!(terminal, "{market},{symbol}"),
         }
     }
     Ok(exit::DONE)

@@ -11,21 +11,27 @@ use crate::args::{TasksArgs, TasksCommand};
 use crate::context;
 use crate::failure::Failure;
 use crate::format;
+use crate::progress::Terminal;
 
 /// Tasks read or changed at a time.
 const CHUNK: usize = 500;
 
 /// Runs one of the four.
-pub async fn run(command: TasksCommand, as_json: bool) -> Result<u8, Failure> {
+pub async fn run(command: TasksCommand, as_json: bool, terminal: &Terminal) -> Result<u8, Failure> {
     match command {
-        TasksCommand::List(args) => list(&args, as_json, false).await,
-        TasksCommand::Show(args) => list(&args, as_json, true).await,
-        TasksCommand::Retry(args) => change(&args, as_json, "retried").await,
-        TasksCommand::Cancel(args) => change(&args, as_json, "cancelled").await,
+        TasksCommand::List(args) => list(&args, as_json, false, terminal).await,
+        TasksCommand::Show(args) => list(&args, as_json, true, terminal).await,
+        TasksCommand::Retry(args) => change(&args, as_json, "retried", terminal).await,
+        TasksCommand::Cancel(args) => change(&args, as_json, "cancelled", terminal).await,
     }
 }
 
-async fn list(args: &TasksArgs, as_json: bool, with_history: bool) -> Result<u8, Failure> {
+async fn list(
+    args: &TasksArgs,
+    as_json: bool,
+    with_history: bool,
+    terminal: &Terminal,
+) -> Result<u8, Failure> {
     if with_history && args.ids.is_empty() && !is_filtered(args) {
         return Err(Failure::usage(
             "tasks show needs an ID, or a filter such as --state dead",
@@ -42,18 +48,23 @@ async fn list(args: &TasksArgs, as_json: bool, with_history: bool) -> Result<u8,
         for task in page.into_iter().take(left) {
             left -= 1;
             if as_json {
-                println!("{}", as_value(&task, with_history, layout));
+                out!(terminal, "{}", as_value(&task, with_history, layout));
             } else if with_history {
-                print!("{}", as_story(&task));
+                terminal.print(&as_story(&task));
             } else {
-                println!("{}", as_line(&task));
+                out!(terminal, "{}", as_line(&task));
             }
         }
     }
     Ok(exit::DONE)
 }
 
-async fn change(args: &TasksArgs, as_json: bool, done: &str) -> Result<u8, Failure> {
+async fn change(
+    args: &TasksArgs,
+    as_json: bool,
+    done: &str,
+    terminal: &Terminal,
+) -> Result<u8, Failure> {
     if args.ids.is_empty() && !is_filtered(args) {
         return Err(Failure::usage(
             "name tasks by ID, or by a filter such as --state dead",
@@ -74,9 +85,9 @@ async fn change(args: &TasksArgs, as_json: bool, done: &str) -> Result<u8, Failu
         };
     }
     if as_json {
-        println!("{}", json!({ done: changed }));
+        out!(terminal, "{}", json!({ done: changed }));
     } else {
-        println!("{} {done}", format::plural(changed, "task"));
+        out!(terminal, "{} {done}", format::plural(changed, "task"));
     }
     Ok(exit::DONE)
 }

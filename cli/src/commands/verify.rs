@@ -178,14 +178,18 @@ fn tell(found: &[Finding], as_json: bool, terminal: &Terminal) {
     for finding in found {
         let verdict = finding.verdict.as_str();
         if as_json {
-            println!(
+            out!(
+                terminal,
                 "{}",
                 json!({"file": finding.file, "verdict": verdict, "kind": finding.kind, "reason": finding.reason})
             );
         } else if finding.verdict != Verdict::Ok {
-            println!(
+            out!(
+                terminal,
                 "{verdict}\t{}\t{}\t{}",
-                finding.file, finding.kind, finding.reason
+                finding.file,
+                finding.kind,
+                finding.reason
             );
         }
     }
