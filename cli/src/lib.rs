@@ -38,27 +38,32 @@ use settings::{Parsed, Refused};
 
 /// Runs the command line, and gives its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    ExitCode::from(status(args))
+}
+
+/// As [`main`], the exit code as a number.
+pub fn status(args: impl IntoIterator<Item = OsString>) -> u8 {
     let parsed = match settings::parse(args.into_iter().collect()) {
         Ok(parsed) => parsed,
         Err(Refused::Shown(shown)) => {
             // Help goes to stdout, unless it stands for a missing argument.
             let _ = shown.print();
             return if shown.use_stderr() {
-                ExitCode::from(exit::USAGE)
+                exit::USAGE
             } else {
-                ExitCode::SUCCESS
+                exit::DONE
             };
         }
         Err(Refused::Usage(line)) => {
             eprintln!("tapemill: {line}");
-            return ExitCode::from(exit::USAGE);
+            return exit::USAGE;
         }
     };
     match start(parsed) {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => code,
         Err(failure) => {
             eprintln!("tapemill: {}", failure.line());
-            ExitCode::from(failure.code())
+            failure.code()
         }
     }
 }

@@ -12,12 +12,12 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use arrow_select::interleave::interleave;
 use arrow_select::take::take;
 use tapemill_lake::LakeError;
-use tapemill_market::{DateRange, Symbol};
+use tapemill_market::{DateRange, Interval, Kline, Market, Symbol};
 
 use crate::align::{latest, same};
 use crate::stored::{Stored, times_of};
 
-/// The first column of every load.
+/// What the first column of a load of several symbols is called, unless it is to keep its table's name for it.
 pub const TIME: &str = "timestamp";
 
 const MINUTE_US: i64 = 60_000_000;
@@ -43,7 +43,8 @@ pub enum By {
 
 /// The rows of some tables of one kind, by time, then symbol: `timestamp`, `symbol` and the other columns.
 ///
-/// `columns` limits those to the ones that are named. `None` where there are no rows.
+/// `columns` limits those to the ones that are named; `own_time` keeps the table's name of the time. `None` where there are
+/// no rows.
 ///
 /// # Errors
 ///
@@ -52,10 +53,16 @@ pub fn long(
     tables: &[Stored],
     range: &DateRange,
     columns: Option<&[&str]>,
+    own_time: bool,
     threads: usize,
 ) -> Result<Option<RecordBatch>, LakeError> {
     let parts = each(tables, threads, |stored| Part::read(stored, range, columns))?;
-    Ok(together(parts.into_iter().flatten().collect()))
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    let time = parts
+        .first()
+        .map(|part| part.time.clone())
+        .filter(|_| own_time);
+    Ok(together(parts, time.as_deref().unwrap_or(TIME)))
 }
 
 /// As [`long`], each row with the columns of other tables beside it; where those have nothing for it, null.
@@ -78,12 +85,13 @@ pub fn aligned(
         }
         Ok(Some(part))
     })?;
-    Ok(together(parts.into_iter().flatten().collect()))
+    Ok(together(parts.into_iter().flatten().collect(), TIME))
 }
 
 /// The rows of one symbol.
 struct Part {
     symbol: Symbol,
+    time: String,
     times: Vec<i64>,
     fields: Vec<Field>,
     /// Taken away one by one.
@@ -103,17 +111,16 @@ impl Part {
         let schema = batch.schema();
         let all = schema.fields().iter().zip(batch.columns());
         // The time and the symbol are those of every load.
-        let mut is_first_time = true;
-        let others = all.filter(|(field, _)| {
-            let is_time = matches!(field.data_type(), DataType::Timestamp(..));
-            let is_own_time = is_time && std::mem::take(&mut is_first_time);
-            !is_own_time && field.name() != "symbol"
-        });
+        let is_time = |field: &Field| matches!(field.data_type(), DataType::Timestamp(..));
+        let time = schema.fields().iter().find(|field| is_time(field));
+        let time = time.map_or_else(String::new, |field| field.name().clone());
+        let others = all.filter(|(field, _)| *field.name() != time && field.name() != "symbol");
         let (fields, columns) = others
             .map(|(field, column)| (field.as_ref().clone(), column.clone()))
             .unzip();
         Ok(Some(Self {
             symbol: stored.symbol().clone(),
+            time,
             times,
             fields,
             columns,
@@ -177,7 +184,7 @@ fn taken(column: &ArrayRef, rows: &UInt32Array) -> ArrayRef {
 }
 
 /// The parts' rows by time, then symbol, column by column: each part's column is let go as soon as it is taken over.
-fn together(mut parts: Vec<Part>) -> Option<RecordBatch> {
+fn together(mut parts: Vec<Part>, time: &str) -> Option<RecordBatch> {
     parts.sort_by(|a, b| a.symbol.cmp(&b.symbol));
     let first = parts.first()?;
     let fields = first.fields.clone();
@@ -217,7 +224,7 @@ fn together(mut parts: Vec<Part>) -> Option<RecordBatch> {
         columns.push(interleave(&taken, &places).expect("parts have the same columns"));
     }
     let mut all = vec![
-        Field::new(TIME, columns[0].data_type().clone(), false),
+        Field::new(time, columns[0].data_type().clone(), false),
         Field::new("symbol", columns[1].data_type().clone(), false),
     ];
     all.extend(fields);
@@ -226,6 +233,96 @@ fn together(mut parts: Vec<Part>) -> Option<RecordBatch> {
 
 fn batch(schema: SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch, ArrowError> {
     RecordBatch::try_new(schema, columns)
+}
+
+/// What each symbol traded a day, in its quote: the mean over the days on which it has bars. Of cm, whose bars count base units,
+/// those at the bar's close.
+///
+/// # Errors
+///
+/// As [`long`].
+pub fn daily_volumes(
+    tables: &[Stored],
+    range: &DateRange,
+    threads: usize,
+) -> Result<BTreeMap<Symbol, f64>, LakeError> {
+    let means = each(tables, threads, |stored| {
+        let bars = stored.klines(range)?;
+        let is_coin = stored.market() == Market::Cm;
+        let day = |bar: &Kline| Interval::DAY.open_of(bar.open_time_us);
+        let days: Vec<f64> = bars
+            .chunk_by(|a, b| day(a) == day(b))
+            .map(|bars| {
+                let quote = |bar: &Kline| {
+                    if is_coin {
+                        bar.quote_volume * bar.close
+                    } else {
+                        bar.quote_volume
+                    }
+                };
+                bars.iter().map(quote).sum()
+            })
+            .collect();
+        let mean = (!days.is_empty()).then(|| days.iter().sum::<f64>() / days.len() as f64);
+        Ok(mean.map(|mean| (stored.symbol().clone(), mean)))
+    })?;
+    Ok(means.into_iter().flatten().collect())
+}
+
+/// Which bars there should be from one time to another, both inclusive, and which of them are not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bars {
+    /// When the first and the last that can be opens; `None` where none can.
+    pub ends: Option<(i64, i64)>,
+    /// How many there should be.
+    pub expected: u64,
+    /// How many of those lack.
+    pub missing: u64,
+    /// Runs of those that lack: when the first and the last of each opens.
+    pub gaps: Vec<(i64, i64)>,
+}
+
+/// Compares ascending times with the bars of an interval. Only finished bars are expected: those that ended by `now_us`.
+pub fn compare(times: &[i64], interval: Interval, start_us: i64, end_us: i64, now_us: i64) -> Bars {
+    let mut open = interval.open_of(start_us);
+    if open < start_us {
+        open = interval.next(open);
+    }
+    let mut bars = Bars {
+        ends: None,
+        expected: 0,
+        missing: 0,
+        gaps: Vec::new(),
+    };
+    let mut at = times.partition_point(|&time| time < open);
+    let mut lacked_before = false;
+    while open <= end_us && interval.next(open) <= now_us {
+        bars.ends = Some((bars.ends.map_or(open, |(first, _)| first), open));
+        bars.expected += 1;
+        while times.get(at).is_some_and(|&time| time < open) {
+            at += 1;
+        }
+        let lacks = times.get(at) != Some(&open);
+        bars.missing += u64::from(lacks);
+        match bars.gaps.last_mut() {
+            Some(gap) if lacks && lacked_before => gap.1 = open,
+            _ if lacks => bars.gaps.push((open, open)),
+            _ => {}
+        }
+        lacked_before = lacks;
+        open = interval.next(open);
+    }
+    bars
+}
+
+/// The rows from one time to another, both inclusive, of a batch in order of time.
+pub fn cut(batch: &RecordBatch, start_us: Option<i64>, end_us: Option<i64>) -> RecordBatch {
+    let times = times_of(batch).unwrap_or_default();
+    let from = start_us.map_or(0, |start| times.partition_point(|&time| time < start));
+    let to = end_us.map_or(times.len(), |end| {
+        times.partition_point(|&time| time <= end)
+    });
+    batch.slice(from, to.saturating_sub(from))
 }
 
 /// Does this for each on some threads; what comes of them in the order of `items`.
@@ -256,4 +353,28 @@ fn each<T: Sync, R: Send>(
         .expect("no thread panicked with it")
         .into_values()
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_that_lack_are_told_in_runs_and_unfinished_ones_are_not_expected() {
+        let minute = |count: i64| count * MINUTE_US;
+        let times = [1, 2, 5, 9].map(minute);
+        let found = compare(
+            &times,
+            Interval::MINUTE,
+            minute(1) - 5,
+            minute(20),
+            minute(12),
+        );
+        assert_eq!(found.ends, Some((minute(1), minute(11))));
+        assert_eq!((found.expected, found.missing), (11, 7));
+        let gaps = [(3, 4), (6, 8), (10, 11)].map(|(first, last)| (minute(first), minute(last)));
+        assert_eq!(found.gaps, gaps);
+        let none = compare(&times, Interval::MINUTE, minute(30), minute(20), minute(99));
+        assert_eq!((none.ends, none.expected, none.gaps.len()), (None, 0, 0));
+    }
 }

@@ -325,7 +325,7 @@ impl Batches {
 }
 
 /// The times of a batch's rows: of its first column of times, whatever was selected.
-pub(crate) fn times_of(batch: &RecordBatch) -> Option<&[i64]> {
+pub fn times_of(batch: &RecordBatch) -> Option<&[i64]> {
     let mut columns = batch.columns().iter();
     let times = columns.find_map(|column| column.as_primitive_opt::<TimestampMicrosecondType>())?;
     Some(times.values())

@@ -1,6 +1,6 @@
 //! Kline intervals.
 
-use crate::{NameError, Period};
+use crate::{NameError, Period, day_of};
 
 /// An interval of the exchange's klines; `1mo` is a calendar month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -116,10 +116,7 @@ impl Interval {
 }
 
 fn month_of(time_us: i64) -> Option<Period> {
-    let time = jiff::Timestamp::from_microsecond(time_us).ok()?;
-    Some(Period::month_of(
-        time.to_zoned(jiff::tz::TimeZone::UTC).date(),
-    ))
+    day_of(time_us).map(Period::month_of)
 }
 
 impl std::fmt::Display for Interval {

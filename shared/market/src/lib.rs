@@ -59,7 +59,7 @@ pub use kline::{Kline, fold_klines};
 pub use klines::{KlinesMill, MilledKlines};
 pub use market::Market;
 pub use minute::{Minute, Thresholds};
-pub use period::{DateRange, Period};
+pub use period::{DateRange, Period, day_of};
 pub use quality::Quality;
 pub use rows::{AgainRows, Cells, MilledRows, NULL, RowOrder, RowsMill, RowsResult, Unique, Words};
 pub use symbol::Symbol;

@@ -144,6 +144,12 @@ impl FromStr for Period {
     }
 }
 
+/// The day that holds a time, UTC; `None` for a time that no calendar has.
+pub fn day_of(time_us: i64) -> Option<Date> {
+    let time = jiff::Timestamp::from_microsecond(time_us).ok()?;
+    Some(time.to_zoned(jiff::tz::TimeZone::UTC).date())
+}
+
 /// The days a person asked for, both ends inclusive; an open end means all there is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DateRange {
