@@ -56,7 +56,7 @@ class Settings:
         words = ["--output", self.resolved_root(), "--layout", self.layout]
         flags = {"--queue": self.queue}
         if fetches:
-            flags |= {"--source": self.archive, "--rest": self.rest, "--workers": self.workers and str(self.workers)}
+            flags |= {"--source": self.archive, "--rest": self.rest, "--workers": str(self.workers) if self.workers else None}
         for flag, value in flags.items():
             if value:
                 words += [flag, value]

@@ -17,7 +17,7 @@ from ._times import Moment, first_us, last_us, microseconds, moment
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
-    import pyarrow as pa
+    import pyarrow as pa  # type: ignore[import-untyped]
 
 Source = Literal["auto", "cache", "archive", "rest"]
 DAY_US = 86_400_000_000

@@ -11,7 +11,7 @@ from ._core import ValidationError
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
-    import pyarrow as pa
+    import pyarrow as pa  # type: ignore[import-untyped]
 
 BARS = {
     "klines": "klines",
@@ -94,4 +94,5 @@ def to_arrow(table: _core.Table) -> pa.Table:
 
 
 def to_pandas(table: _core.Table) -> pd.DataFrame:
-    return to_arrow(table).to_pandas()
+    frame: pd.DataFrame = to_arrow(table).to_pandas()
+    return frame
