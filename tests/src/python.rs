@@ -9,10 +9,15 @@ pub struct Python(PathBuf);
 impl Python {
     /// `TEST_PYTHON`, else the environment that `scripts/test` makes, else the machine's own.
     pub fn new() -> Self {
-        if let Some(named) = std::env::var_os("TEST_PYTHON") {
+        Self::named("TEST_PYTHON", ".venv")
+    }
+
+    /// That of the environment in `folder` of the workspace, unless a variable names another; else the machine's own.
+    pub fn named(variable: &str, folder: &str) -> Self {
+        if let Some(named) = std::env::var_os(variable) {
             return Self(named.into());
         }
-        let made = workspace().join(".venv/bin/python");
+        let made = workspace().join(folder).join("bin/python");
         Self(if made.exists() {
             made
         } else {

@@ -72,9 +72,9 @@ async fn arrow(args: ExportArrowArgs, as_json: bool, terminal: &Terminal) -> Res
     let done = on_a_thread(move || export_arrow(&export, &intervals)).await?;
     for done in &done {
         if as_json {
-            println!("{}", done.value());
+            out!(terminal, "{}", done.value());
         } else {
-            tell_arrow(done);
+            tell_arrow(done, terminal);
         }
     }
     let [written, kept] = [
@@ -90,7 +90,7 @@ async fn arrow(args: ExportArrowArgs, as_json: bool, terminal: &Terminal) -> Res
 }
 
 /// A line for what there is, and one for each of the first gaps in it.
-fn tell_arrow(done: &ArrowExported) {
+fn tell_arrow(done: &ArrowExported, terminal: &Terminal) {
     let ArrowExported {
         exported,
         written,
@@ -106,7 +106,8 @@ fn tell_arrow(done: &ArrowExported) {
             format::plural(gaps.len() as u64, "gap")
         ),
     };
-    println!(
+    out!(
+        terminal,
         "{}: {} in {}, {written} written{lacking}{}",
         exported.file,
         format::plural(exported.rows, "row"),
@@ -114,7 +115,8 @@ fn tell_arrow(done: &ArrowExported) {
         without(&exported.missing)
     );
     for gap in gaps.iter().take(GAPS_SHOWN) {
-        println!(
+        out!(
+            terminal,
             "  no bar from {} to {}: {}",
             iso_time(gap.first_us),
             iso_time(gap.last_us),
@@ -122,7 +124,7 @@ fn tell_arrow(done: &ArrowExported) {
         );
     }
     if let Some(more) = gaps.len().checked_sub(GAPS_SHOWN).filter(|more| *more > 0) {
-        println!("  and {more} more; --json has all");
+        out!(terminal, "  and {more} more; --json has all");
     }
 }
 
