@@ -225,13 +225,18 @@ pub fn output(output: &OutputArgs, shape: &ShapeArgs) -> Result<Output, Failure>
 
 /// Where the output's files are.
 pub fn lake(args: &OutputArgs) -> Result<Lake, Failure> {
-    match &args.output {
+    lake_at(&args.output, "--output")
+}
+
+/// Where the files are that a flag names the place of.
+pub fn lake_at(place: &OutputPlace, flag: &str) -> Result<Lake, Failure> {
+    match place {
         OutputPlace::Address(url) if url.starts_with("s3://") => Ok(Lake::open(url)?),
         OutputPlace::Address(url) => Err(Failure::usage(format!(
-            "--output {url} is not a folder of this machine, and no s3:// address"
+            "{flag} {url} is not a folder of this machine, and no s3:// address"
         ))),
         OutputPlace::Folder(folder) if folder.is_file() => Err(Failure::usage(format!(
-            "--output {} is a file; name a folder",
+            "{flag} {} is a file; name a folder",
             folder.display()
         ))),
         OutputPlace::Folder(folder) => Ok(Lake::local(folder)),

@@ -52,8 +52,13 @@ impl<'a> Cluster<'a> {
         let container = pod.and_then(|pod| pod.ours()).expect("it is ours");
         // Each process of a machine needs a port of its own.
         let mut arguments = words(&container["args"]);
+        let asks_the_archive = arguments[0] != "export";
         let at = arguments.iter().position(|word| *word == "--listen");
         arguments.drain(at.map_or(0..0, |at| at..at + 2));
+        // What the cluster puts in place of a variable.
+        let arguments = arguments
+            .iter()
+            .map(|word| word.replace("$(TAPEMILL_OUTPUT)", &self.output));
         let mut command = program.folder(self.lab.folder()).args(arguments);
         for (name, value) in self.manifests.settings() {
             if !["TAPEMILL_QUEUE", "TAPEMILL_OUTPUT", "TAPEMILL_START"].contains(&name.as_str()) {
@@ -64,15 +69,11 @@ impl<'a> Cluster<'a> {
             command = command.env(name, value);
         }
         let queue = format!("{}?queue=default", self.redis.url());
-        let source = self.lab.mirror.url();
-        command.args([
-            "--queue",
-            &queue,
-            "--output",
-            &self.output,
-            "--source",
-            source,
-        ])
+        let command = command.args(["--queue", &queue, "--output", &self.output]);
+        match asks_the_archive {
+            true => command.args(["--source", self.lab.mirror.url()]),
+            false => command,
+        }
     }
 
     fn pod_of_the_job(&self) -> Running {
@@ -118,7 +119,7 @@ fn every_command_line_is_one() {
             seen.insert(arguments[0].to_owned());
         }
     }
-    let all = ["coordinator", "run", "update", "verify", "worker"].map(str::to_owned);
+    let all = ["coordinator", "export", "run", "update", "verify", "worker"].map(str::to_owned);
     assert_eq!(seen, BTreeSet::from(all));
 }
 
@@ -299,6 +300,7 @@ fn everything_works_as_nobody_on_a_root_that_is_read_only() {
 
     let coordinator = Watched::start(in_a_pod("Deployment", "tapemill-coordinator"));
     in_a_pod("Job", "tapemill-run").run().expect(0);
+    in_a_pod("CronJob", "tapemill-export").run().expect(0);
     in_a_pod("CronJob", "tapemill-verify").run().expect(0);
     until("it shows what was done", || {
         let status = coordinator.get("/api/v1/status");
@@ -307,6 +309,13 @@ fn everything_works_as_nobody_on_a_root_that_is_read_only() {
     coordinator.process.signal(libc::SIGTERM);
     coordinator.wait().expect(0);
 
+    let exported = store.keys("lake/exports/csv/");
+    assert!(
+        exported
+            .iter()
+            .any(|key| key.ends_with("BTCUSDT_aggTrades.csv")),
+        "{exported:?}"
+    );
     let left = fs::read_dir(&tmp).expect("it is there").count();
     assert_eq!(left, 0, "nothing is left in /tmp");
     assert_eq!(object_hashes(&store, "lake"), lab.undisturbed());

@@ -1,10 +1,11 @@
 //! What `export` takes.
 
-use std::path::PathBuf;
-
+use clap::builder::TypedValueParser;
 use clap::{Args, Subcommand};
 use tapemill_dataset::export::Names;
 use tapemill_market::Interval;
+
+use crate::output_place::OutputPlace;
 
 use super::{OutputArgs, QueueArgs, RestArgs, ShapeArgs, SymbolDaysArgs};
 
@@ -36,9 +37,13 @@ impl ExportCommand {
 /// What every export takes; without --symbols, --priority-only and --categories all symbols that the output has.
 #[derive(Debug, Clone, Args)]
 pub struct ExportArgs {
-    /// The folder that files go to
-    #[arg(long, value_name = "DIR")]
-    pub to: PathBuf,
+    /// Where files go: a folder, or s3://bucket/prefix with the credentials of the environment
+    #[arg(
+        long,
+        value_name = "DIR|s3://…",
+        value_parser = clap::builder::PathBufValueParser::new().map(OutputPlace::from)
+    )]
+    pub to: OutputPlace,
     #[command(flatten)]
     pub of: SymbolDaysArgs,
     #[command(flatten)]

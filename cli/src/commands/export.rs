@@ -7,7 +7,6 @@ use tapemill_dataset::export::{
     ArrowExported, CsvOptions, Export, ExportError, Exported, export_arrow, export_csv,
     export_factors, export_wide,
 };
-use tapemill_lake::Lake;
 use tapemill_market::{ArchiveName, Data, Market, Period, Symbol, iso_time};
 use tapemill_queue::{TaskFilter, TaskState};
 use tapemill_runtime::{cores, exit};
@@ -191,12 +190,7 @@ async fn failed(
 /// What all exports have in common.
 async fn export(args: &ExportArgs) -> Result<Export, Failure> {
     let output = context::output(&args.output, &args.shape)?;
-    if args.to.is_file() {
-        return Err(Failure::usage(format!(
-            "--to {} is a file; name a folder",
-            args.to.display()
-        )));
-    }
+    let to = context::lake_at(&args.to, "--to")?;
     let mut asked = SelectionArgs::of(args.of.market, "aggTrades".to_owned(), String::new());
     asked.of = args.of.clone();
     let has_groups = args.of.priority_only || args.of.categories.is_some();
@@ -242,7 +236,7 @@ async fn export(args: &ExportArgs) -> Result<Export, Failure> {
         market,
         symbols,
         range: selection.range,
-        to: Lake::local(&args.to),
+        to,
         threads: cores(),
     })
 }
