@@ -114,7 +114,7 @@ impl BarsOf {
         for source in &self.sources {
             let batch = self.of(source, range)?;
             whole = match (whole, batch) {
-                (Some(better), Some(other)) => Some(together(&better, &other, source)?),
+                (Some(better), Some(other)) => Some(self.together(&better, &other, source)?),
                 (one, other) => one.or(other),
             };
         }
@@ -128,6 +128,27 @@ impl BarsOf {
         }
         let batch = source.load(range, None)?;
         Ok(batch.map(|batch| known.finished(&batch, self.interval)))
+    }
+
+    /// The better bars, and the others of times that no better one opens in: some of the exchange's open beside the grid.
+    fn together(
+        &self,
+        better: &RecordBatch,
+        other: &RecordBatch,
+        of: &Stored,
+    ) -> Result<RecordBatch, LakeError> {
+        let [first, second] = [better, other].map(|batch| {
+            let times = times_of(batch).unwrap_or_default().iter();
+            let grid = times.map(|&time| self.interval.open_of(time));
+            grid.collect::<Vec<_>>()
+        });
+        let rows = either(&first, &second);
+        let both = concat_batches(&better.schema(), [better, other])
+            .and_then(|both| take_record_batch(&both, &rows));
+        both.map_err(|error| LakeError::Table {
+            table: format!("{}/{}/{}", of.table(), of.market(), of.symbol()),
+            problem: error.to_string(),
+        })
     }
 }
 
@@ -290,21 +311,6 @@ fn ended_us(output: &Output, stored: &Stored) -> Result<Option<i64>, LakeError> 
         }
     }
     Ok(Some(ended_us))
-}
-
-fn together(
-    better: &RecordBatch,
-    other: &RecordBatch,
-    of: &Stored,
-) -> Result<RecordBatch, LakeError> {
-    let [first, second] = [better, other].map(|batch| times_of(batch).unwrap_or_default());
-    let rows = either(first, second);
-    let both = concat_batches(&better.schema(), [better, other])
-        .and_then(|both| take_record_batch(&both, &rows));
-    both.map_err(|error| LakeError::Table {
-        table: format!("{}/{}/{}", of.table(), of.market(), of.symbol()),
-        problem: error.to_string(),
-    })
 }
 
 /// The days of a range that there is anything of, cut into stretches of about so many bars.
