@@ -20,7 +20,7 @@ pub use commands::{
     QueueOnlyArgs, RunArgs, StatusArgs, SymbolsArgs, TasksArgs, TasksCommand, UpdateArgs,
     WorkerArgs,
 };
-pub use export::{ExportArgs, ExportArrowArgs, ExportCommand, ExportCsvArgs};
+pub use export::{ExportArgs, ExportArrowArgs, ExportCommand, ExportCsvArgs, ExportQlibArgs};
 pub use output::{OutputArgs, ShapeArgs};
 pub use selection::{SelectionArgs, SymbolDaysArgs};
 pub use source::{AskingArgs, RestArgs, SourceArgs};

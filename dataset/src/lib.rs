@@ -3,6 +3,7 @@
 pub mod align;
 pub mod export;
 pub mod load;
+pub mod normalise;
 pub mod stored;
 pub mod universe;
 pub mod verify;

@@ -1,8 +1,10 @@
 //! What `export` takes.
 
+use std::path::PathBuf;
+
 use clap::builder::TypedValueParser;
 use clap::{Args, Subcommand};
-use tapemill_dataset::export::Names;
+use tapemill_dataset::export::{Frequency, Names, Prefix};
 use tapemill_market::Interval;
 
 use crate::output_place::OutputPlace;
@@ -20,6 +22,8 @@ pub enum ExportCommand {
     Wide(ExportWideArgs),
     /// Klines as memory-mappable Arrow files of a day each, with an index of them
     Arrow(ExportArrowArgs),
+    /// A folder that Qlib reads: features, calendars and instruments, as its own dump would have made it
+    Qlib(ExportQlibArgs),
 }
 
 impl ExportCommand {
@@ -30,6 +34,7 @@ impl ExportCommand {
             Self::Factors(args) => &mut args.common,
             Self::Wide(args) => &mut args.common,
             Self::Arrow(args) => &mut args.common,
+            Self::Qlib(args) => &mut args.common,
         }
     }
 }
@@ -107,6 +112,28 @@ pub struct ExportArrowArgs {
     /// The lengths of bars: 1m, 1h, 1d and the exchange's others
     #[arg(long, value_name = "LIST", value_delimiter = ',', required = true)]
     pub interval: Vec<Interval>,
+    #[command(flatten)]
+    pub common: ExportArgs,
+}
+
+/// `export qlib`.
+#[derive(Debug, Args)]
+pub struct ExportQlibArgs {
+    /// The lengths of bars: 1min, 60min, 240min, day (or 1m, 1h, 4h, 1d) [default: 1min,60min,day, those of which there are bars]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub interval: Option<Vec<Frequency>>,
+    /// What stands before the symbol in the name of an instrument [default: binance_MARKET.]
+    #[arg(long, value_name = "TEXT")]
+    pub prefix: Option<Prefix>,
+    /// Leave out bars that do not exist, instead of filling the calendar with empty ones
+    #[arg(long)]
+    pub no_fill: bool,
+    /// Also write the collector's CSVs, source_* and normalize_*, and its manifest.json
+    #[arg(long)]
+    pub csv: bool,
+    /// Take bars that the output does not have from source CSVs of the collector
+    #[arg(long, value_name = "DIR")]
+    pub import: Option<PathBuf>,
     #[command(flatten)]
     pub common: ExportArgs,
 }

@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tapemill_coordinator::{Symbols, VolumeFilter};
 use tapemill_dataset::export::{
-    ArrowExported, CsvOptions, Export, ExportError, Exported, export_arrow, export_csv,
-    export_factors, export_wide,
+    ArrowExported, CsvOptions, Export, ExportError, Exported, Prefix, QlibExported, QlibOptions,
+    export_arrow, export_csv, export_factors, export_qlib, export_wide,
 };
 use tapemill_market::{ArchiveName, Data, Market, Period, Symbol, iso_time};
 use tapemill_queue::{TaskFilter, TaskState};
 use tapemill_runtime::{cores, exit};
 
-use crate::args::{ExportArgs, ExportArrowArgs, ExportCommand, ExportCsvArgs, SelectionArgs};
+use crate::args::{
+    ExportArgs, ExportArrowArgs, ExportCommand, ExportCsvArgs, ExportQlibArgs, SelectionArgs,
+};
 use crate::context;
 use crate::failure::Failure;
 use crate::format;
@@ -40,6 +42,10 @@ pub async fn run(
             on_a_thread(move || export_wide(&export, args.interval)).await?
         }
         ExportCommand::Arrow(args) => return arrow(args, as_json, terminal).await,
+        ExportCommand::Qlib(args) => {
+            tell_qlib(&qlib(args).await?, as_json, terminal);
+            return Ok(exit::DONE);
+        }
     };
     tell(&written, as_json, terminal);
     Ok(exit::DONE)
@@ -125,6 +131,18 @@ fn tell_arrow(done: &ArrowExported, terminal: &Terminal) {
     if let Some(more) = gaps.len().checked_sub(GAPS_SHOWN).filter(|more| *more > 0) {
         out!(terminal, "  and {more} more; --json has all");
     }
+}
+
+async fn qlib(args: ExportQlibArgs) -> Result<Vec<QlibExported>, Failure> {
+    let export = export(&args.common).await?;
+    let options = QlibOptions {
+        frequencies: args.interval,
+        prefix: args.prefix.unwrap_or_else(|| Prefix::of(export.market)),
+        fill: !args.no_fill,
+        csv: args.csv,
+        import: args.import,
+    };
+    on_a_thread(move || export_qlib(&export, &options)).await
 }
 
 /// The tables of these kinds, or those of them that are named.
@@ -286,4 +304,40 @@ fn without(missing: &[Period]) -> String {
         true => String::new(),
         false => format!(", without {}", missing.join(" ")),
     }
+}
+
+fn tell_qlib(written: &[QlibExported], as_json: bool, terminal: &Terminal) {
+    for dumped in written {
+        if as_json {
+            out!(terminal, "{}", dumped.value());
+            continue;
+        }
+        let mut line = format!(
+            "{} {}: {}",
+            dumped.instrument,
+            dumped.frequency,
+            format::plural(dumped.bars, "bar")
+        );
+        if dumped.empty > 0 {
+            line += &format!(", {} empty", dumped.empty);
+        }
+        if dumped.folded > 0 {
+            line += &format!(", {} made of shorter ones", dumped.folded);
+        }
+        if dumped.partial > 0 {
+            line += &format!(" ({} of them of fewer than belong in it)", dumped.partial);
+        }
+        if dumped.off_grid > 0 {
+            line += &format!(", {} off the calendar left out", dumped.off_grid);
+        }
+        if dumped.is_kept {
+            line += ", as it was";
+        }
+        out!(terminal, "{line}");
+    }
+    let instruments: BTreeSet<_> = written.iter().map(|dumped| &dumped.instrument).collect();
+    terminal.say(&format!(
+        "{} exported",
+        format::plural(instruments.len() as u64, "instrument")
+    ));
 }

@@ -9,9 +9,11 @@ mod cells;
 mod csv;
 mod factors;
 mod meta;
+mod qlib;
 mod wide;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use serde_json::{Value, json};
@@ -23,6 +25,7 @@ use crate::stored::Stored;
 pub use arrow::{ArrowExported, Gap, IndexError, export_arrow};
 pub use csv::{CsvOptions, Names, export_csv};
 pub use factors::export_factors;
+pub use qlib::{Frequency, Prefix, QlibExported, QlibOptions, export_qlib};
 pub use wide::export_wide;
 
 /// What is exported, and to where.
@@ -111,6 +114,28 @@ pub enum ExportError {
         wanted: String,
         /// What there is.
         of: String,
+    },
+    /// A folder that cannot be replaced by an export.
+    #[error("cannot export to {}: {problem}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
+    /// Another process exports to the same folder.
+    #[error("another export writes {}: wait for it or stop it", path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Files from elsewhere that cannot be taken over.
+    #[error("{place}: {problem}")]
+    Import {
+        /// The file, and the line.
+        place: String,
+        /// What is wrong with it.
+        problem: String,
     },
 }
 
