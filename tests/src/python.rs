@@ -25,6 +25,12 @@ impl Python {
         })
     }
 
+    /// One that has Qlib as well: `TEST_QLIB_PYTHON`, else the environment that `scripts/test` makes.
+    pub fn with_qlib() -> Self {
+        let named = std::env::var_os("TEST_QLIB_PYTHON").map(PathBuf::from);
+        Self(named.unwrap_or_else(|| workspace().join(".venv-qlib/bin/python")))
+    }
+
     /// A program that was installed with it.
     pub fn program(&self, name: &str) -> PathBuf {
         self.0.with_file_name(name)
