@@ -21,6 +21,7 @@ fn lay(lab: &Lab, market: Market, symbol: &str, interval: &str, period: &str, ga
         seed: gaps + symbol.len() as u64,
         gaps,
         zero_trade_bars: 3.min(gaps),
+        off_grid: if gaps > 50 { 3 } else { 0 },
         ..KlinesSpec::new(market, symbol, interval, period.parse().expect("a period"))
     };
     spec.write(lab.mirror.root(), &Packing::default())

@@ -36,7 +36,7 @@ fn one(open_us: i64, bars: &[Bar], finer: Interval, interval: Interval) -> Folde
         (OPEN, known(OPEN).next()),
         (HIGH, known(HIGH).reduce(f64::max)),
         (LOW, known(LOW).reduce(f64::min)),
-        (CLOSE, known(CLOSE).last()),
+        (CLOSE, known(CLOSE).next_back()),
     ];
     for (field, value) in extremes {
         bar.cells[field] = value.unwrap_or(f64::NAN);
