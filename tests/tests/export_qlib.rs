@@ -465,3 +465,58 @@ fn a_folder_that_may_not_be_written_is_named() {
     let line = refused.only_error_line();
     assert!(line.contains("/proc/.dump.tapemill-"), "{line}");
 }
+
+#[test]
+fn the_list_of_downloads_tells_what_the_output_was_made_of() {
+    let lab = january();
+    lay(&lab, Market::Um, "ETHUSDT", "1d", "2024-03", 0);
+    run(&lab, Market::Um);
+    let to = lab.folder().join("dump");
+    export(&lab, &to, &["--csv", "--start", "2024-01-28"]).expect(0);
+
+    let manifest = fs::read(to.join("manifest.json")).expect("it is there");
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).expect("it is JSON");
+
+    let downloads = &manifest["downloads"];
+    let path = "data/futures/um/daily/klines/BTCUSDT/1m/BTCUSDT-1m-2024-01-29.zip";
+    let archive = lab.mirror.root().join(path);
+    assert_eq!(
+        downloads["BTCUSDT/1m/2024-01-29"],
+        serde_json::json!({
+            "status": "ok",
+            "url": format!("https://data.binance.vision/{path}"),
+            "path": "klines_1m/um/BTCUSDT/2024-01-29.parquet",
+            "bytes": fs::metadata(archive).expect("it was laid").len(),
+        })
+    );
+    assert_eq!(downloads["ETHUSDT/1d/2024-02"]["status"], "missing");
+    assert_eq!(downloads["BTCUSDT/1m/2024-01-28"]["status"], "missing");
+    assert!(
+        downloads.get("BTCUSDT/1d/2024-02").is_none(),
+        "nobody asked for it"
+    );
+}
+
+#[test]
+fn without_a_list_those_bars_are_dumped_that_there_are() {
+    let lab = Lab::new(BINARY);
+    lay(&lab, Market::Spot, "BTCUSDT", "1d", "2024-01", 0);
+    let words = ["run", "--market", "spot", "--data", "klines:1d"];
+    lab.everything(&words).run().expect(0);
+    let to = lab.folder().join("dump");
+
+    let told = export(&lab, &to, &["--market", "spot", "--json"]);
+    let told = told.expect(0).json_lines();
+    let refused = export(&lab, &to, &["--market", "spot", "--interval", "day,60min"]);
+
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["instrument"], "binance_spot.BTCUSDT");
+    assert_eq!(
+        (&told[0]["frequency"], &told[0]["bars"]),
+        (&"day".into(), &31.into())
+    );
+    assert_eq!(around(&to.join("calendars")), ["day.txt"]);
+    let refused = refused.expect(1);
+    let line = refused.error_line();
+    assert!(line.contains("klines_1h or klines_1m"), "{line}");
+}

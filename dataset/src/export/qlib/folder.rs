@@ -122,6 +122,10 @@ impl Replacement {
                             "its file system cannot exchange two folders at once: name a new folder"
                                 .to_owned(),
                     },
+                    rustix::io::Errno::BUSY => ExportError::Folder {
+                        path: self.target.clone(),
+                        problem: "something is mounted there: name a folder within".to_owned(),
+                    },
                     error => failed(error.into()).into(),
                 })?;
         } else {
