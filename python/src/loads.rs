@@ -24,6 +24,9 @@ pub fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 type Tables = BTreeMap<Symbol, Stored>;
 
+/// When the first and the last bar of each run that lacks opens.
+type Gaps = Vec<(i64, i64)>;
+
 /// A table, its columns and their names, and whether the last row that is known by then is meant.
 type Join = (String, Vec<(String, String)>, bool);
 
@@ -198,7 +201,7 @@ fn coverage(
     start_us: i64,
     end_us: i64,
     now_us: i64,
-) -> PyResult<(u64, u64, Vec<(i64, i64)>)> {
+) -> PyResult<(u64, u64, Gaps)> {
     let interval: Interval = interval.parse().map_err(invalid)?;
     let batches = loaded.map(|table| table.into_inner().0).unwrap_or_default();
     let times: Vec<i64> = batches
