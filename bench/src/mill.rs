@@ -8,8 +8,8 @@ use std::error::Error;
 
 use tapemill_inflate::Inflate;
 use tapemill_market::{
-    AggTradesMill, ArchiveName, Data, KlinesMill, Milled, MilledKlines, RowError, Thresholds,
-    hours, hours_from_minutes,
+    AggTradesMill, ArchiveName, Data, Interval, KlinesMill, Milled, MilledKlines, RowError,
+    Thresholds, factors, fold_klines,
 };
 
 /// As the worker has it.
@@ -50,7 +50,7 @@ fn trades(name: &ArchiveName, zip: &[u8]) -> Result<(usize, usize), Box<dyn Erro
         return Err("it wants to be read a third time".into());
     };
     let minutes: Vec<_> = month.minutes().collect();
-    Ok((minutes.len(), hours(&minutes).len()))
+    Ok((minutes.len(), factors(&minutes, Interval::HOUR).len()))
 }
 
 fn klines(name: &ArchiveName, zip: &[u8]) -> Result<(usize, usize), Box<dyn Error>> {
@@ -62,7 +62,7 @@ fn klines(name: &ArchiveName, zip: &[u8]) -> Result<(usize, usize), Box<dyn Erro
     let MilledKlines::Whole(bars, _) = mill.finish()? else {
         return Err("its bars do not ascend".into());
     };
-    Ok((bars.len(), hours_from_minutes(&bars).len()))
+    Ok((bars.len(), fold_klines(&bars, Interval::HOUR).len()))
 }
 
 /// Inflates the one entry of a ZIP, whose local header says its CRC-32, and passes it on.
