@@ -247,7 +247,10 @@ fn what_cannot_be_exported_is_said_in_a_line_and_nothing_is_half_written() {
     let whole = fs::read(&table).expect("it is there");
     fs::write(&table, &whole[..whole.len() - 100]).expect("it can be written");
     refused(&["csv", "--tables", "klines_1m"], 1, "2024-02.parquet");
-    let left = fs::read_dir(lab.folder().join("refused")).expect("a folder");
+    // Another symbol's may be there.
+    let left = fs::read_dir(lab.folder().join("refused"))
+        .into_iter()
+        .flatten();
     let left: Vec<_> = left
         .map(|entry| entry.expect("it can be read").file_name())
         .collect();
