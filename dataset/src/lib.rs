@@ -1,6 +1,7 @@
 //! What can be done with an archive and an output as a whole, beside milling.
 
 pub mod align;
+pub mod bars;
 pub mod export;
 pub mod load;
 pub mod normalise;

@@ -1,6 +1,6 @@
 //! Many symbols as one table in order of time: what backtests take.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use arrow_array::types::Int32Type;
@@ -11,16 +11,73 @@ use arrow_array::{
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use arrow_select::interleave::interleave;
 use arrow_select::take::take;
-use tapemill_lake::LakeError;
-use tapemill_market::{DateRange, Interval, Kline, Market, Symbol};
+use tapemill_lake::tables::klines;
+use tapemill_lake::{LakeError, Output};
+use tapemill_market::{Data, DateRange, Interval, Kline, Market, Period, Symbol};
 
 use crate::align::{latest, same};
+use crate::bars::BarsOf;
 use crate::stored::{Stored, times_of};
 
 /// What the first column of a load of several symbols is called, unless it is to keep its table's name for it.
 pub const TIME: &str = "timestamp";
 
 const MINUTE_US: i64 = 60_000_000;
+
+/// The rows of one symbol, from wherever they come.
+pub enum Rows {
+    /// Of one table.
+    Table(Stored),
+    /// Bars of whichever tables give them.
+    Bars(BarsOf),
+}
+
+impl Rows {
+    /// What there is of these symbols, or of all: of `data` such as `klines:1h` finished bars from whichever tables give them,
+    /// of any other name the rows of that table.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stored::find_all`].
+    pub fn find_all(
+        output: &Output,
+        market: Market,
+        data: &str,
+        symbols: Option<&BTreeSet<Symbol>>,
+    ) -> Result<BTreeMap<Symbol, Self>, LakeError> {
+        Ok(match data.parse() {
+            Ok(Data::Klines(bars, interval)) => {
+                BarsOf::find_all(output, market, bars, interval, symbols)?
+                    .into_iter()
+                    .map(|(symbol, bars)| (symbol, Self::Bars(bars)))
+                    .collect()
+            }
+            _ => Stored::find_all(output, market, data, symbols)?
+                .into_iter()
+                .map(|(symbol, stored)| (symbol, Self::Table(stored)))
+                .collect(),
+        })
+    }
+
+    /// What its files cover, in order.
+    pub fn periods(&self) -> Vec<Period> {
+        match self {
+            Self::Table(stored) => stored.periods().collect(),
+            Self::Bars(bars) => bars.periods(),
+        }
+    }
+
+    fn load(
+        &self,
+        range: &DateRange,
+        columns: Option<&[&str]>,
+    ) -> Result<Option<RecordBatch>, LakeError> {
+        match self {
+            Self::Table(stored) => stored.load(range, columns),
+            Self::Bars(bars) => bars.load_columns(range, columns),
+        }
+    }
+}
 
 /// A table to be joined to each row.
 pub struct Joined {
@@ -29,7 +86,7 @@ pub struct Joined {
     /// Which of its rows belongs to a row.
     pub by: By,
     /// What there is of each symbol.
-    pub stored: BTreeMap<Symbol, Stored>,
+    pub rows: BTreeMap<Symbol, Rows>,
 }
 
 /// Which row of a joined table belongs to a time.
@@ -50,13 +107,16 @@ pub enum By {
 ///
 /// [`LakeError`] for the first table that cannot be read.
 pub fn long(
-    tables: &[Stored],
+    rows: &BTreeMap<Symbol, Rows>,
     range: &DateRange,
     columns: Option<&[&str]>,
     own_time: bool,
     threads: usize,
 ) -> Result<Option<RecordBatch>, LakeError> {
-    let parts = each(tables, threads, |stored| Part::read(stored, range, columns))?;
+    let all: Vec<_> = rows.iter().collect();
+    let parts = each(&all, threads, |(symbol, rows)| {
+        Part::read(symbol, rows, range, columns)
+    })?;
     let parts: Vec<_> = parts.into_iter().flatten().collect();
     let time = parts
         .first()
@@ -71,13 +131,14 @@ pub fn long(
 ///
 /// As [`long`].
 pub fn aligned(
-    base: &[Stored],
+    base: &BTreeMap<Symbol, Rows>,
     joined: &[Joined],
     range: &DateRange,
     threads: usize,
 ) -> Result<Option<RecordBatch>, LakeError> {
-    let parts = each(base, threads, |stored| {
-        let Some(mut part) = Part::read(stored, range, None)? else {
+    let base: Vec<_> = base.iter().collect();
+    let parts = each(&base, threads, |(symbol, rows)| {
+        let Some(mut part) = Part::read(symbol, rows, range, None)? else {
             return Ok(None);
         };
         for table in joined {
@@ -100,11 +161,12 @@ struct Part {
 
 impl Part {
     fn read(
-        stored: &Stored,
+        symbol: &Symbol,
+        rows: &Rows,
         range: &DateRange,
         columns: Option<&[&str]>,
     ) -> Result<Option<Self>, LakeError> {
-        let Some(batch) = stored.load(range, columns)? else {
+        let Some(batch) = rows.load(range, columns)? else {
             return Ok(None);
         };
         let times = times_of(&batch).unwrap_or_default().to_vec();
@@ -119,7 +181,7 @@ impl Part {
             .map(|(field, column)| (field.as_ref().clone(), column.clone()))
             .unzip();
         Ok(Some(Self {
-            symbol: stored.symbol().clone(),
+            symbol: symbol.clone(),
             time,
             times,
             fields,
@@ -133,12 +195,12 @@ impl Part {
             .iter()
             .map(|(name, _)| name.as_str())
             .collect();
-        let stored = table.stored.get(&self.symbol);
-        let found = match (stored, table.by) {
+        let rows = table.rows.get(&self.symbol);
+        let found = match (rows, table.by) {
             (None, _) => None,
-            (Some(stored), By::Time) => stored.load(range, Some(&names))?,
+            (Some(rows), By::Time) => rows.load(range, Some(&names))?,
             // What is known at the first row came before it.
-            (Some(stored), By::Latest) => stored.load(&until(range), Some(&names))?,
+            (Some(rows), By::Latest) => rows.load(&until(range), Some(&names))?,
         };
         let rows = found.as_ref().map(|batch| {
             let times = times_of(batch).unwrap_or_default();
@@ -242,29 +304,30 @@ fn batch(schema: SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch, Arrow
 ///
 /// As [`long`].
 pub fn daily_volumes(
-    tables: &[Stored],
+    rows: &BTreeMap<Symbol, Rows>,
+    market: Market,
     range: &DateRange,
     threads: usize,
 ) -> Result<BTreeMap<Symbol, f64>, LakeError> {
-    let means = each(tables, threads, |stored| {
-        let bars = stored.klines(range)?;
-        let is_coin = stored.market() == Market::Cm;
+    let all: Vec<_> = rows.iter().collect();
+    let means = each(&all, threads, |(symbol, rows)| {
+        let Some(batch) = rows.load(range, None)? else {
+            return Ok(None);
+        };
+        let bars = klines(market).rows(&batch).unwrap_or_default();
         let day = |bar: &Kline| Interval::DAY.open_of(bar.open_time_us);
         let days: Vec<f64> = bars
             .chunk_by(|a, b| day(a) == day(b))
             .map(|bars| {
-                let quote = |bar: &Kline| {
-                    if is_coin {
-                        bar.quote_volume * bar.close
-                    } else {
-                        bar.quote_volume
-                    }
+                let quote = |bar: &Kline| match market {
+                    Market::Cm => bar.quote_volume * bar.close,
+                    Market::Um | Market::Spot => bar.quote_volume,
                 };
                 bars.iter().map(quote).sum()
             })
             .collect();
         let mean = (!days.is_empty()).then(|| days.iter().sum::<f64>() / days.len() as f64);
-        Ok(mean.map(|mean| (stored.symbol().clone(), mean)))
+        Ok(mean.map(|mean| ((*symbol).clone(), mean)))
     })?;
     Ok(means.into_iter().flatten().collect())
 }

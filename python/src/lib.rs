@@ -4,8 +4,7 @@
 
 mod commands;
 mod errors;
-mod loads;
-mod places;
+mod output;
 
 use pyo3::prelude::*;
 
@@ -14,5 +13,5 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     errors::add(module)?;
     commands::add(module)?;
-    loads::add(module)
+    output::add(module)
 }

@@ -4,7 +4,6 @@
 //! there before.
 
 mod arrow;
-mod bars;
 mod cells;
 mod csv;
 mod factors;

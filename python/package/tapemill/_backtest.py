@@ -61,20 +61,8 @@ class BacktestDataLoader:
     ) -> list[str]:
         """Symbols that have bars within these days, delisted ones included, and traded at least so much a day in their
         quote: the mean over the days that they have bars of. Nothing outside of these days counts."""
-        settings = self.settings
-        volumes: dict[str, float] = {}
-        for table in _tables_of("klines", interval):
-            found = _core.daily_volume(
-                settings.resolved_root(),
-                settings.market,
-                table,
-                None,
-                first_us(start_date, "start_date"),
-                last_us(end_date, "end_date"),
-                settings.layout,
-                settings.resolved_threads(),
-            )
-            volumes = found | volumes
+        start, end = first_us(start_date, "start_date"), last_us(end_date, "end_date")
+        volumes = self.settings.output().daily_volume(_data("klines", interval), None, start, end)
         return sorted(symbol for symbol, volume in volumes.items() if volume >= min_volume)
 
     def load_aligned_data(
@@ -169,23 +157,8 @@ class BacktestDataLoader:
         end: Moment,
         columns: list[str] | None,
     ) -> _core.Table | None:
-        settings = self.settings
-        for table in _tables_of(kind, interval):
-            found = _core.load(
-                settings.resolved_root(),
-                settings.market,
-                table,
-                symbols,
-                first_us(start, "start_date"),
-                last_us(end, "end_date"),
-                columns,
-                False,
-                settings.layout,
-                settings.resolved_threads(),
-            )
-            if found is not None:
-                return found
-        return None
+        first, last = first_us(start, "start_date"), last_us(end, "end_date")
+        return self.settings.output().load(_data(kind, interval), symbols, first, last, columns)
 
     def _aligned(
         self,
@@ -195,43 +168,26 @@ class BacktestDataLoader:
         interval: str,
         data_types: Sequence[str] | None,
     ) -> _core.Table | None:
-        settings = self.settings
-        kinds = [kind for kind in data_types or DATA_TYPES if kind != "klines"]
         joins: list[tuple[str, list[tuple[str, str]], bool]] = []
-        for kind in kinds:
+        for kind in data_types or DATA_TYPES:
             if kind == "funding_rate":
                 joins.append(("funding_rate", [("funding_rate", "funding_rate")], True))
-            else:
+            elif kind in DATA_TYPES[1:]:
                 columns = [(price, f"{kind}_{price}") for price in PRICES]
-                joins.append((_tables.dataset(kind, interval).table, columns, False))
-        for base in _tables_of("klines", interval):
-            found = _core.load_aligned(
-                settings.resolved_root(),
-                settings.market,
-                base,
-                joins,
-                _symbols(symbols),
-                first_us(start, "start_date"),
-                last_us(end, "end_date"),
-                settings.layout,
-                settings.resolved_threads(),
-            )
-            if found is not None:
-                return found
-        return None
+                joins.append((_data(kind, interval), columns, False))
+            elif kind != "klines":
+                raise ValidationError(f"data type {kind!r} is none of {', '.join(DATA_TYPES)}")
+        first, last = first_us(start, "start_date"), last_us(end, "end_date")
+        return self.settings.output().load_aligned(_data("klines", interval), joins, _symbols(symbols), first, last)
 
     def _periods(self, kind: str, interval: str, symbols: list[str] | None) -> dict[str, list[str]]:
-        settings = self.settings
-        found: dict[str, list[str]] = {}
-        for table in _tables_of(kind, interval):
-            found = _core.available(settings.resolved_root(), settings.market, table, symbols, settings.layout) | found
-        return found
+        return self.settings.output().available(_data(kind, interval), symbols)
 
 
-def _tables_of(kind: str, interval: str) -> list[str]:
-    """The tables that have a kind, the best first: hours of candles may be made of minutes."""
-    table = _tables.dataset(kind, interval).table
-    return [table, "klines_1h_from_1m"] if table == "klines_1h" else [table]
+def _data(kind: str, interval: str) -> str:
+    """Bars come from whichever tables give them, other kinds from their own table."""
+    found = _tables.dataset(kind, interval)
+    return found.data if found.interval is not None else found.table
 
 
 def _symbols(symbols: str | Sequence[str] | None) -> list[str] | None:

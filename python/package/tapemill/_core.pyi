@@ -21,45 +21,35 @@ class Table:
 
 def main(args: Sequence[str]) -> int: ...
 def call(args: Sequence[str]) -> tuple[int, str, str | None]: ...
-def load(
-    root: str,
-    market_name: str,
-    name: str,
-    symbol_names: Sequence[str] | None,
-    start_us: int | None,
-    end_us: int | None,
-    columns: Sequence[str] | None,
-    own_time: bool,
-    layout: str,
-    threads: int,
-) -> Table | None: ...
-def load_aligned(
-    root: str,
-    market_name: str,
-    name: str,
-    joins: Sequence[tuple[str, Sequence[tuple[str, str]], bool]],
-    symbol_names: Sequence[str] | None,
-    start_us: int | None,
-    end_us: int | None,
-    layout: str,
-    threads: int,
-) -> Table | None: ...
-def available(
-    root: str, market_name: str, name: str, symbol_names: Sequence[str] | None, layout: str
-) -> dict[str, list[str]]: ...
-def sources(
-    root: str, market_name: str, name: str, symbol: str, start_us: int | None, end_us: int | None, layout: str
-) -> list[tuple[str, list[tuple[str, int]]]]: ...
-def daily_volume(
-    root: str,
-    market_name: str,
-    name: str,
-    symbol_names: Sequence[str] | None,
-    start_us: int | None,
-    end_us: int | None,
-    layout: str,
-    threads: int,
-) -> dict[str, float]: ...
+class Output:
+    """One market of an output. `data` is a kind of bars such as `klines:1h`, from whichever tables give them, or a table's name."""
+
+    def __init__(self, root: str, market: str, layout: str, threads: int) -> None: ...
+    def load(
+        self,
+        data: str,
+        symbols: Sequence[str] | None,
+        start_us: int | None,
+        end_us: int | None,
+        columns: Sequence[str] | None = None,
+        own_time: bool = False,
+    ) -> Table | None: ...
+    def load_aligned(
+        self,
+        data: str,
+        joins: Sequence[tuple[str, Sequence[tuple[str, str]], bool]],
+        symbols: Sequence[str] | None,
+        start_us: int | None,
+        end_us: int | None,
+    ) -> Table | None: ...
+    def available(self, data: str, symbols: Sequence[str] | None) -> dict[str, list[str]]: ...
+    def sources(
+        self, table: str, symbol: str, start_us: int | None, end_us: int | None
+    ) -> list[tuple[str, list[tuple[str, int]]]]: ...
+    def daily_volume(
+        self, data: str, symbols: Sequence[str] | None, start_us: int | None, end_us: int | None
+    ) -> dict[str, float]: ...
+
 def coverage(
     loaded: Table | None, interval: str, start_us: int, end_us: int, now_us: int
 ) -> tuple[int, int, list[tuple[int, int]]]: ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, fields, replace
 
-from ._core import ValidationError
+from ._core import Output, ValidationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,9 @@ class Settings:
     def resolved_root(self) -> str:
         return self.root or os.environ.get("TAPEMILL_OUTPUT") or "./data"
 
-    def resolved_threads(self) -> int:
-        return self.threads or os.cpu_count() or 1
+    def output(self) -> Output:
+        """The tables of the market."""
+        return Output(self.resolved_root(), self.market, self.layout, self.threads or os.cpu_count() or 1)
 
     def changed(self, **settings: object) -> Settings:
         """These settings with others in place of some; what is `None` stays."""

@@ -226,19 +226,8 @@ class _Asked:
         return "; ".join(f"{task['id']}: {task['reason']}" for task in tasks) or "some archives could not be had"
 
     def load(self) -> _core.Table | None:
-        settings = self.settings
-        return _core.load(
-            settings.resolved_root(),
-            settings.market,
-            self.dataset.table,
-            [self.query.symbol],
-            self.start,
-            self.end,
-            None,
-            True,
-            settings.layout,
-            settings.resolved_threads(),
-        )
+        output = self.settings.output()
+        return output.load(self.dataset.table, [self.query.symbol], self.start, self.end, own_time=True)
 
     def coverage(self, table: _core.Table | None) -> Coverage:
         present = 0 if table is None else table.num_rows
@@ -249,23 +238,11 @@ class _Asked:
         return Coverage(expected, present, missing, told)
 
     def periods(self) -> list[str]:
-        settings = self.settings
-        found = _core.available(
-            settings.resolved_root(), settings.market, self.dataset.table, [self.query.symbol], settings.layout
-        )
+        found = self.settings.output().available(self.dataset.table, [self.query.symbol])
         return next(iter(found.values()), [])
 
     def sources(self) -> dict[str, int]:
-        settings = self.settings
-        files = _core.sources(
-            settings.resolved_root(),
-            settings.market,
-            self.dataset.table,
-            self.query.symbol,
-            self.start,
-            self.end,
-            settings.layout,
-        )
+        files = self.settings.output().sources(self.dataset.table, self.query.symbol, self.start, self.end)
         rows: dict[str, int] = {}
         for _, made in files:
             for key, count in made:

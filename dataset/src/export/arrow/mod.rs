@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use tapemill_lake::{Lake, LakeError, LakePath, Part};
 use tapemill_market::{Bars, DateRange, Interval, Market, Period, Symbol, iso_time};
 
-use super::bars::{BarsOf, chunks, cut, tables};
 use super::{Export, ExportError, Exported, missing};
+use crate::bars::{BarsOf, chunks, cut, tables};
 use crate::stored::times_of;
 use day::Gaps;
 use index::{Entry, File};

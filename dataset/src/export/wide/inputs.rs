@@ -8,8 +8,8 @@ use tapemill_lake::{LakeError, LakePath, Output};
 use tapemill_market::{Bars, DateRange, Factors, Interval, Minute, Period, Symbol, factors};
 
 use super::table::Inputs;
+use crate::bars::{BarsOf, Known, whole_bars};
 use crate::export::Export;
-use crate::export::bars::{BarsOf, Known, whole_bars};
 use crate::stored::Stored;
 
 /// The tables of one symbol that has bars.

@@ -17,8 +17,8 @@ use tapemill_lake::{
 };
 use tapemill_market::{Bars, DateRange, Interval};
 
-use super::bars::{chunks, cut, tables, widened};
 use super::{Export, ExportError, Exported, missing};
+use crate::bars::{chunks, cut, tables, widened};
 use crate::stored::times_of;
 use inputs::Tables;
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
-use tapemill_lake::tables::klines;
+use tapemill_lake::tables::{TIME_COLUMN, klines};
 use tapemill_lake::{LakeError, LakePath, Output, read_lineage};
 use tapemill_market::{
     Bars, Data, DateRange, Interval, Kline, Market, Period, Symbol, fold_klines,
@@ -27,7 +27,7 @@ const DAY_US: i64 = 86_400_000_000;
 /// minutes that they are made of.
 ///
 /// Bars of three days are always made: the exchange's have no grid that holds over all symbols.
-pub(super) fn tables(of: Bars, wanted: Interval) -> Vec<String> {
+pub(crate) fn tables(of: Bars, wanted: Interval) -> Vec<String> {
     let own = |interval| Data::Klines(of, interval).tables().swap_remove(0);
     let mut tables = Vec::new();
     if wanted.as_str() != "3d" {
@@ -50,7 +50,7 @@ pub(super) fn tables(of: Bars, wanted: Interval) -> Vec<String> {
 
 /// The bars of one symbol.
 #[derive(Clone)]
-pub(super) struct BarsOf {
+pub struct BarsOf {
     output: Output,
     interval: Interval,
     /// The best table first.
@@ -59,6 +59,10 @@ pub(super) struct BarsOf {
 
 impl BarsOf {
     /// Looks for the bars of these symbols, or of all; those without are left out.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stored::find_all`].
     pub fn find_all(
         output: &Output,
         market: Market,
@@ -110,9 +114,22 @@ impl BarsOf {
     ///
     /// As [`Stored::load`].
     pub fn load(&self, range: &DateRange) -> Result<Option<RecordBatch>, LakeError> {
+        self.load_columns(range, None)
+    }
+
+    /// As [`BarsOf::load`], of the time and the columns that are named, in the table's order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stored::load`].
+    pub fn load_columns(
+        &self,
+        range: &DateRange,
+        columns: Option<&[&str]>,
+    ) -> Result<Option<RecordBatch>, LakeError> {
         let mut whole: Option<RecordBatch> = None;
         for source in &self.sources {
-            let batch = self.of(source, range)?;
+            let batch = self.of(source, range, columns)?;
             whole = match (whole, batch) {
                 (Some(better), Some(other)) => Some(self.together(&better, &other, source)?),
                 (one, other) => one.or(other),
@@ -121,12 +138,18 @@ impl BarsOf {
         Ok(whole.filter(|batch| batch.num_rows() > 0))
     }
 
-    fn of(&self, source: &Stored, range: &DateRange) -> Result<Option<RecordBatch>, LakeError> {
+    fn of(
+        &self,
+        source: &Stored,
+        range: &DateRange,
+        columns: Option<&[&str]>,
+    ) -> Result<Option<RecordBatch>, LakeError> {
         let known = Known::of(&self.output, source)?;
         if source.interval() != Some(self.interval) {
-            return folded(source, self.interval, range, &known);
+            let batch = folded(source, self.interval, range, &known)?;
+            return Ok(batch.map(|batch| selected(batch, columns)));
         }
-        let batch = source.load(range, None)?;
+        let batch = source.load(range, columns)?;
         Ok(batch.map(|batch| known.finished(&batch, self.interval)))
     }
 
@@ -150,6 +173,21 @@ impl BarsOf {
             problem: error.to_string(),
         })
     }
+}
+
+/// The time of a whole batch, and the columns that are named.
+fn selected(batch: RecordBatch, columns: Option<&[&str]>) -> RecordBatch {
+    let Some(names) = columns else {
+        return batch;
+    };
+    let schema = batch.schema();
+    let fields = schema.fields().iter().enumerate();
+    let wanted =
+        fields.filter(|(at, field)| *at == TIME_COLUMN || names.contains(&field.name().as_str()));
+    let wanted: Vec<_> = wanted.map(|(at, _)| at).collect();
+    batch
+        .project(&wanted)
+        .expect("the columns are the batch's own")
 }
 
 /// The bars of a range, made of finer ones.
@@ -213,7 +251,7 @@ impl Fold {
 }
 
 /// The range of days that the whole bars of a range are made of.
-pub(super) fn whole_bars(range: &DateRange, interval: Interval) -> DateRange {
+pub(crate) fn whole_bars(range: &DateRange, interval: Interval) -> DateRange {
     match interval.is_longer_than_a_day() {
         false => range.clone(),
         true => widened(range, LONGEST_BAR_DAYS, LONGEST_BAR_DAYS),
@@ -221,7 +259,7 @@ pub(super) fn whole_bars(range: &DateRange, interval: Interval) -> DateRange {
 }
 
 /// A range with so many days more at its ends, and without holes.
-pub(super) fn widened(range: &DateRange, before: i32, after: i32) -> DateRange {
+pub(crate) fn widened(range: &DateRange, before: i32, after: i32) -> DateRange {
     let months = range.months.as_deref().unwrap_or_default();
     let first = months.iter().map(|month| month.first_day()).min();
     let last = months.iter().map(|month| month.last_day()).max();
@@ -239,7 +277,7 @@ pub(super) fn widened(range: &DateRange, before: i32, after: i32) -> DateRange {
 }
 
 /// The time of which a table has all that there was.
-pub(super) struct Known {
+pub(crate) struct Known {
     /// In order and apart.
     spans: Vec<Range<i64>>,
 }
@@ -314,7 +352,7 @@ fn ended_us(output: &Output, stored: &Stored) -> Result<Option<i64>, LakeError> 
 }
 
 /// The days of a range that there is anything of, cut into stretches of about so many bars.
-pub(super) fn chunks(
+pub(crate) fn chunks(
     range: &DateRange,
     periods: &[Period],
     interval: Interval,
@@ -356,7 +394,7 @@ pub(super) fn chunks(
 }
 
 /// The rows of a chunk that were asked for.
-pub(super) fn cut(batch: &RecordBatch, range: &DateRange, chunk: &DateRange) -> Vec<RecordBatch> {
+pub(crate) fn cut(batch: &RecordBatch, range: &DateRange, chunk: &DateRange) -> Vec<RecordBatch> {
     let times = times_of(batch).unwrap_or_default();
     let mut cut = Vec::new();
     for chunk in chunk.spans() {
