@@ -6,5 +6,6 @@ pub mod export;
 pub mod load;
 pub mod normalise;
 pub mod stored;
+mod threads;
 pub mod universe;
 pub mod verify;

@@ -1,7 +1,7 @@
 //! Many symbols as one table in order of time: what backtests take.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
 use arrow_array::{
@@ -18,6 +18,7 @@ use tapemill_market::{Data, DateRange, Interval, Kline, Market, Period, Symbol};
 use crate::align::{latest, same};
 use crate::bars::BarsOf;
 use crate::stored::{Stored, times_of};
+use crate::threads::each;
 
 /// What the first column of a load of several symbols is called, unless it is to keep its table's name for it.
 pub const TIME: &str = "timestamp";
@@ -386,36 +387,6 @@ pub fn cut(batch: &RecordBatch, start_us: Option<i64>, end_us: Option<i64>) -> R
         times.partition_point(|&time| time <= end)
     });
     batch.slice(from, to.saturating_sub(from))
-}
-
-/// Does this for each on some threads; what comes of them in the order of `items`.
-fn each<T: Sync, R: Send>(
-    items: &[T],
-    threads: usize,
-    work: impl Fn(&T) -> Result<R, LakeError> + Sync,
-) -> Result<Vec<R>, LakeError> {
-    let next = Mutex::new(items.iter().enumerate());
-    let done = Mutex::new(BTreeMap::new());
-    let run = || {
-        loop {
-            let taken = next.lock().expect("no thread panicked with it").next();
-            let Some((at, item)) = taken else { break };
-            let result = work(item);
-            done.lock()
-                .expect("no thread panicked with it")
-                .insert(at, result);
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads.min(items.len()) {
-            scope.spawn(run);
-        }
-        run();
-    });
-    done.into_inner()
-        .expect("no thread panicked with it")
-        .into_values()
-        .collect()
 }
 
 #[cfg(test)]

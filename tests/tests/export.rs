@@ -261,6 +261,16 @@ fn what_cannot_be_exported_is_said_in_a_line_and_nothing_is_half_written() {
     );
     fs::write(&table, whole).expect("it can be written");
 
+    for (kind, interval) in [("arrow", "1m"), ("qlib", "1min")] {
+        let finished = export(&lab, &[kind, "--interval", interval], "s3://bucket/prefix");
+        let finished = finished.expect(1);
+        assert!(
+            finished.error_line().contains("name a folder")
+                || finished.error_line().contains("name one"),
+            "{}",
+            finished.stderr
+        );
+    }
     fs::write(lab.folder().join("file"), "").expect("it can be written");
     let finished = export(&lab, &["csv"], "file").expect(2);
     assert!(

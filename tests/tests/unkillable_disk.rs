@@ -115,7 +115,7 @@ fn a_full_disk_releases_the_tasks_removes_the_parts_and_says_so() {
 
     let line = full.error_line();
     assert!(
-        line.contains("no space left for") && line.contains("another --output"),
+        line.contains("no space left for") && line.contains("another place (--output"),
         "{line}"
     );
     assert_all_are_pending_at_no_cost(&lab);
@@ -189,7 +189,7 @@ fn a_read_only_output_is_one_line_and_costs_no_attempt() {
 
     let line = refused.error_line();
     assert!(
-        line.contains("no permission for") && line.contains("another --output"),
+        line.contains("no permission for") && line.contains("another place (--output"),
         "{line}"
     );
     assert_all_are_pending_at_no_cost(&lab);

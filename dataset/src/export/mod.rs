@@ -13,7 +13,6 @@ mod wide;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Mutex;
 
 use serde_json::{Value, json};
 use tapemill_lake::{Lake, LakeError, Output};
@@ -206,30 +205,7 @@ impl Export {
         items: &[T],
         work: impl Fn(&T) -> Result<R, ExportError> + Sync,
     ) -> Result<Vec<R>, ExportError> {
-        let next = Mutex::new(items.iter().enumerate());
-        let done = Mutex::new(BTreeMap::new());
-        let take = || next.lock().expect("no thread panicked with it").next();
-        let run = || {
-            while let Some((at, item)) = take() {
-                let result = work(item);
-                let failed = result.is_err();
-                done.lock()
-                    .expect("no thread panicked with it")
-                    .insert(at, result);
-                if failed {
-                    // Nothing is left to take.
-                    while take().is_some() {}
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..self.threads.min(items.len()) {
-                scope.spawn(run);
-            }
-            run();
-        });
-        let done = done.into_inner().expect("no thread panicked with it");
-        done.into_values().collect()
+        crate::threads::each(items, self.threads, work)
     }
 }
 

@@ -13,7 +13,7 @@ pub type Result<T, E = LakeError> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum LakeError {
     /// The disk or the quota is full: no fault of the task. Hand it back and tell the operator.
-    #[error("no space left for {}: free some, or choose another --output", path.display())]
+    #[error("no space left for {}: free some, or choose another place (--output, or --to of an export)", path.display())]
     Full {
         /// The file that did not fit.
         path: PathBuf,
@@ -21,7 +21,7 @@ pub enum LakeError {
         source: io::Error,
     },
     /// The place may not be written (or read): no fault of the task either.
-    #[error("no permission for {}: make it accessible, or choose another --output", path.display())]
+    #[error("no permission for {}: make it accessible, or choose another place (--output, or --to of an export)", path.display())]
     ReadOnly {
         /// The file or folder that refused.
         path: PathBuf,

@@ -76,6 +76,10 @@ pub fn export_arrow(
     export: &Export,
     intervals: &[Interval],
 ) -> Result<Vec<ArrowExported>, ExportError> {
+    let folder = export.to.folder().ok_or_else(|| ExportError::Folder {
+        path: export.to.place().into(),
+        problem: "what is mapped into memory, and its index, are files: name a folder".to_owned(),
+    })?;
     let mut work = Vec::new();
     for &interval in intervals {
         let symbols = export.symbols.as_ref();
@@ -104,9 +108,7 @@ pub fn export_arrow(
     let now = jiff::Timestamp::now()
         .strftime("%Y-%m-%dT%H:%M:%SZ")
         .to_string();
-    if let Some(folder) = export.to.folder() {
-        index::update(folder, &entries.concat(), &now)?;
-    }
+    index::update(folder, &entries.concat(), &now)?;
     Ok(done)
 }
 
