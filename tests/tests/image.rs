@@ -113,6 +113,7 @@ fn the_build_sees_the_sources_and_nothing_else() {
         "cli/",
         "coordinator/",
         "dataset/",
+        "python/",
         "shared/",
         "tests/",
         "worker/",
