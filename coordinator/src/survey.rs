@@ -83,6 +83,8 @@ pub async fn survey(
     let found: Vec<Found> = stream::iter(wanted)
         .map(|(data, symbol)| async move {
             let (found, versions) = match asking {
+                // The archive need not even be there.
+                _ if selection.rest == RestUse::Everything => Default::default(),
                 Asking::Listing => listed(&**source, selection, data, &symbol).await?,
                 Asking::Probing => {
                     let probed = probe::probed(&**source, selection, data, &symbol).await?;

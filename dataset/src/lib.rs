@@ -5,6 +5,7 @@ pub mod bars;
 pub mod export;
 pub mod load;
 pub mod normalise;
+mod places;
 pub mod stored;
 mod threads;
 pub mod universe;

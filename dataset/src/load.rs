@@ -1,15 +1,15 @@
 //! Many symbols as one table in order of time: what backtests take.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
 
 use arrow_array::types::Int32Type;
 use arrow_array::{
     Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray,
     TimestampMicrosecondArray, UInt32Array, new_null_array,
 };
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
-use arrow_select::interleave::interleave;
+use arrow_schema::{DataType, Field, Schema};
 use arrow_select::take::take;
 use tapemill_lake::tables::klines;
 use tapemill_lake::{LakeError, Output};
@@ -17,6 +17,7 @@ use tapemill_market::{Data, DateRange, Interval, Kline, Market, Period, Symbol};
 
 use crate::align::{latest, same};
 use crate::bars::BarsOf;
+use crate::places::{Filling, Order};
 use crate::stored::{Stored, times_of};
 use crate::threads::each;
 
@@ -99,10 +100,10 @@ pub enum By {
     Latest,
 }
 
-/// The rows of some tables of one kind, by time, then symbol: `timestamp`, `symbol` and the other columns.
+/// The rows of some symbols of one kind, by time, then symbol: `timestamp`, `symbol` and the other columns.
 ///
-/// `columns` limits those to the ones that are named; `own_time` keeps the table's name of the time. `None` where there are
-/// no rows.
+/// `columns` limits those to the ones that are named; `own_time` keeps the table's name of the time. `None` where there are no
+/// rows.
 ///
 /// # Errors
 ///
@@ -114,16 +115,10 @@ pub fn long(
     own_time: bool,
     threads: usize,
 ) -> Result<Option<RecordBatch>, LakeError> {
-    let all: Vec<_> = rows.iter().collect();
-    let parts = each(&all, threads, |(symbol, rows)| {
-        Part::read(symbol, rows, range, columns)
-    })?;
-    let parts: Vec<_> = parts.into_iter().flatten().collect();
-    let time = parts
-        .first()
-        .map(|part| part.time.clone())
-        .filter(|_| own_time);
-    Ok(together(parts, time.as_deref().unwrap_or(TIME)))
+    let time = if own_time { None } else { Some(TIME) };
+    together(rows, range, threads, time, |_, rows| {
+        Part::read(rows, range, columns)
+    })
 }
 
 /// As [`long`], each row with the columns of other tables beside it; where those have nothing for it, null.
@@ -137,32 +132,34 @@ pub fn aligned(
     range: &DateRange,
     threads: usize,
 ) -> Result<Option<RecordBatch>, LakeError> {
-    let base: Vec<_> = base.iter().collect();
-    let parts = each(&base, threads, |(symbol, rows)| {
-        let Some(mut part) = Part::read(symbol, rows, range, None)? else {
+    together(base, range, threads, Some(TIME), |symbol, rows| {
+        let Some(mut part) = Part::read(rows, range, None)? else {
             return Ok(None);
         };
         for table in joined {
-            part.join(table, range)?;
+            part.join(symbol, table, range)?;
         }
         Ok(Some(part))
-    })?;
-    Ok(together(parts.into_iter().flatten().collect(), TIME))
+    })
 }
 
 /// The rows of one symbol.
 struct Part {
-    symbol: Symbol,
+    /// What the table calls its time.
     time: String,
     times: Vec<i64>,
-    fields: Vec<Field>,
-    /// Taken away one by one.
-    columns: Vec<ArrayRef>,
+    columns: Vec<Column>,
+}
+
+/// A column of a part; `None` where there is nothing for any row.
+struct Column {
+    name: String,
+    nullable: bool,
+    values: Option<ArrayRef>,
 }
 
 impl Part {
     fn read(
-        symbol: &Symbol,
         rows: &Rows,
         range: &DateRange,
         columns: Option<&[&str]>,
@@ -172,32 +169,36 @@ impl Part {
         };
         let times = times_of(&batch).unwrap_or_default().to_vec();
         let schema = batch.schema();
-        let all = schema.fields().iter().zip(batch.columns());
         // The time and the symbol are those of every load.
         let is_time = |field: &Field| matches!(field.data_type(), DataType::Timestamp(..));
         let time = schema.fields().iter().find(|field| is_time(field));
         let time = time.map_or_else(String::new, |field| field.name().clone());
+        let all = schema.fields().iter().zip(batch.columns());
         let others = all.filter(|(field, _)| *field.name() != time && field.name() != "symbol");
-        let (fields, columns) = others
-            .map(|(field, column)| (field.as_ref().clone(), column.clone()))
-            .unzip();
+        let columns = others.map(|(field, values)| Column {
+            name: field.name().clone(),
+            nullable: field.is_nullable(),
+            values: Some(values.clone()),
+        });
         Ok(Some(Self {
-            symbol: symbol.clone(),
+            columns: columns.collect(),
             time,
             times,
-            fields,
-            columns,
         }))
     }
 
-    fn join(&mut self, table: &Joined, range: &DateRange) -> Result<(), LakeError> {
+    fn join(
+        &mut self,
+        symbol: &Symbol,
+        table: &Joined,
+        range: &DateRange,
+    ) -> Result<(), LakeError> {
         let names: Vec<_> = table
             .columns
             .iter()
             .map(|(name, _)| name.as_str())
             .collect();
-        let rows = table.rows.get(&self.symbol);
-        let found = match (rows, table.by) {
+        let found = match (table.rows.get(symbol), table.by) {
             (None, _) => None,
             (Some(rows), By::Time) => rows.load(range, Some(&names))?,
             // What is known at the first row came before it.
@@ -208,23 +209,20 @@ impl Part {
             match table.by {
                 By::Time => same(&self.times, times),
                 By::Latest => {
-                    let by_minute: Vec<_> = times
-                        .iter()
-                        .map(|time| time - time.rem_euclid(MINUTE_US))
-                        .collect();
-                    latest(&self.times, &by_minute, i64::MAX)
+                    let by_minute = times.iter().map(|time| time - time.rem_euclid(MINUTE_US));
+                    latest(&self.times, &by_minute.collect::<Vec<_>>(), i64::MAX)
                 }
             }
         });
         for (name, own) in &table.columns {
-            let column = found.as_ref().and_then(|batch| batch.column_by_name(name));
-            let column = match (column, &rows) {
-                (Some(column), Some(rows)) => taken(column, rows),
-                _ => new_null_array(&DataType::Float64, self.times.len()),
-            };
-            self.fields
-                .push(Field::new(own, column.data_type().clone(), true));
-            self.columns.push(column);
+            let values = found.as_ref().and_then(|batch| batch.column_by_name(name));
+            self.columns.push(Column {
+                name: own.clone(),
+                nullable: true,
+                values: values
+                    .zip(rows.as_ref())
+                    .map(|(values, rows)| taken(values, rows)),
+            });
         }
         Ok(())
     }
@@ -246,56 +244,176 @@ fn taken(column: &ArrayRef, rows: &UInt32Array) -> ArrayRef {
     take(column.as_ref(), rows, None).expect("rows are of the column")
 }
 
-/// The parts' rows by time, then symbol, column by column: each part's column is let go as soon as it is taken over.
-fn together(mut parts: Vec<Part>, time: &str) -> Option<RecordBatch> {
-    parts.sort_by(|a, b| a.symbol.cmp(&b.symbol));
-    let first = parts.first()?;
-    let fields = first.fields.clone();
-    parts.retain(|part| part.fields.len() == fields.len());
-    let mut order: Vec<(i64, u32, u32)> =
-        Vec::with_capacity(parts.iter().map(|part| part.times.len()).sum());
-    for (at, part) in parts.iter().enumerate() {
-        let rows = part.times.iter().enumerate();
-        order.extend(rows.map(|(row, &time)| (time, at as u32, row as u32)));
+/// The parts of all symbols as one table. Their times are read first, so that each part's values go to their places as soon as they
+/// are read: in memory are the result, and a few parts.
+fn together(
+    rows: &BTreeMap<Symbol, Rows>,
+    range: &DateRange,
+    threads: usize,
+    time: Option<&str>,
+    read: impl Fn(&Symbol, &Rows) -> Result<Option<Part>, LakeError> + Sync,
+) -> Result<Option<RecordBatch>, LakeError> {
+    let all: Vec<_> = rows.iter().collect();
+    if let [(symbol, rows)] = all[..] {
+        let part = read(symbol, rows)?;
+        return Ok(part.map(|part| alone(symbol, part, time)));
     }
-    order.sort_unstable();
-    let times = TimestampMicrosecondArray::from_iter_values(order.iter().map(|(time, ..)| *time));
-    let symbols = parts.iter().map(|part| part.symbol.as_str());
+    let times = each(&all, threads, |(_, rows)| {
+        let batch = rows.load(range, Some(&[]))?;
+        Ok(batch.map(|batch| times_of(&batch).unwrap_or_default().to_vec()))
+    })?;
+    let (work, times): (Vec<_>, Vec<_>) = all
+        .into_iter()
+        .zip(times)
+        .filter_map(|(item, times)| Some((item, times.filter(|times| !times.is_empty())?)))
+        .unzip();
+    if work.is_empty() {
+        return Ok(None);
+    }
+    let order = Order::of(&times);
+    drop(times);
+    let mut made = Made::new(order.rows());
+    let next = Mutex::new(work.iter().enumerate());
+    std::thread::scope(|scope| {
+        // One part may wait for its places while others are read.
+        let (send, parts) = sync_channel(1);
+        for _ in 0..threads.clamp(1, work.len()) {
+            let (send, next, order, read) = (send.clone(), &next, &order, &read);
+            scope.spawn(move || {
+                loop {
+                    let taken = next.lock().expect("no thread panicked with it").next();
+                    let Some((at, (symbol, rows))) = taken else {
+                        break;
+                    };
+                    let part = read(symbol, rows).and_then(|part| {
+                        let part = part.filter(|part| order.fits(at, &part.times));
+                        part.ok_or_else(|| {
+                            uneven(symbol, "it changed while it was read: load again")
+                        })
+                    });
+                    if send.send((at, part)).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(send);
+        for (at, part) in parts {
+            let symbol = work[at].0;
+            let put = made.put(part?, &order.places[at]);
+            put.ok_or_else(|| uneven(symbol, "its columns are not those of the other symbols"))?;
+        }
+        Ok::<_, LakeError>(())
+    })?;
+    let symbols = work.iter().map(|(symbol, _)| symbol.as_str());
+    Ok(Some(made.batch(order, symbols, time)))
+}
+
+fn uneven(symbol: &Symbol, problem: &str) -> LakeError {
+    LakeError::Table {
+        table: symbol.to_string(),
+        problem: problem.to_owned(),
+    }
+}
+
+/// A load that is being made.
+struct Made {
+    rows: usize,
+    time: String,
+    columns: Vec<(String, bool, Option<Filling>)>,
+}
+
+impl Made {
+    fn new(rows: usize) -> Self {
+        Self {
+            rows,
+            time: String::new(),
+            columns: Vec::new(),
+        }
+    }
+
+    /// Puts a part's values to their places; `None` for one of other columns.
+    fn put(&mut self, part: Part, places: &[u32]) -> Option<()> {
+        if self.columns.is_empty() {
+            self.time = part.time;
+            let columns = part.columns.iter();
+            let columns = columns.map(|column| (column.name.clone(), column.nullable, None));
+            self.columns = columns.collect();
+        }
+        if self.columns.len() != part.columns.len() {
+            return None;
+        }
+        for ((name, _, filling), column) in self.columns.iter_mut().zip(part.columns) {
+            let Some(values) = column.values else {
+                continue;
+            };
+            if *name != column.name {
+                return None;
+            }
+            if filling.is_none() {
+                *filling = Some(Filling::new(values.data_type(), self.rows)?);
+            }
+            filling.as_mut()?.put(&values, places)?;
+        }
+        Some(())
+    }
+
+    fn batch<'a>(
+        self,
+        order: Order,
+        symbols: impl Iterator<Item = &'a str>,
+        time: Option<&str>,
+    ) -> RecordBatch {
+        let rows = self.rows;
+        let symbols = DictionaryArray::<Int32Type>::try_new(
+            Int32Array::new(order.symbols.into(), None),
+            Arc::new(StringArray::from_iter_values(symbols)),
+        );
+        let time = time.unwrap_or(&self.time);
+        let columns = self.columns.into_iter().map(|(name, nullable, filling)| {
+            let values =
+                filling.map_or_else(|| new_null_array(&DataType::Float64, rows), Filling::finish);
+            (name, nullable, values)
+        });
+        let symbols = Arc::new(symbols.expect("every key is a symbol's"));
+        whole(time, order.times, symbols, columns)
+    }
+}
+
+/// The load of one symbol.
+fn alone(symbol: &Symbol, part: Part, time: Option<&str>) -> RecordBatch {
+    let rows = part.times.len();
     let symbols = DictionaryArray::<Int32Type>::try_new(
-        Int32Array::from_iter_values(order.iter().map(|(_, part, _)| *part as i32)),
-        Arc::new(StringArray::from_iter_values(symbols)),
+        Int32Array::from_value(0, rows),
+        Arc::new(StringArray::from_iter_values([symbol.as_str()])),
     );
-    let mut columns: Vec<ArrayRef> = vec![
-        Arc::new(times.with_timezone("UTC")),
-        Arc::new(symbols.expect("every key is a symbol's")),
-    ];
-    let places: Vec<(usize, usize)> = order
-        .iter()
-        .map(|(_, part, row)| (*part as usize, *row as usize))
-        .collect();
-    drop(order);
-    for part in &mut parts {
-        part.times = Vec::new();
-        part.columns.reverse();
-    }
-    for _ in 0..fields.len() {
-        let taken: Vec<ArrayRef> = parts
-            .iter_mut()
-            .filter_map(|part| part.columns.pop())
-            .collect();
-        let taken: Vec<&dyn Array> = taken.iter().map(AsRef::as_ref).collect();
-        columns.push(interleave(&taken, &places).expect("parts have the same columns"));
-    }
-    let mut all = vec![
+    let columns = part.columns.into_iter().map(|column| {
+        let values = column.values;
+        let values = values.unwrap_or_else(|| new_null_array(&DataType::Float64, rows));
+        (column.name, column.nullable, values)
+    });
+    let symbols = Arc::new(symbols.expect("every key is the one symbol's"));
+    whole(time.unwrap_or(&part.time), part.times, symbols, columns)
+}
+
+fn whole(
+    time: &str,
+    times: Vec<i64>,
+    symbols: ArrayRef,
+    others: impl Iterator<Item = (String, bool, ArrayRef)>,
+) -> RecordBatch {
+    let times = TimestampMicrosecondArray::new(times.into(), None).with_timezone("UTC");
+    let mut columns: Vec<ArrayRef> = vec![Arc::new(times), symbols];
+    let mut fields = vec![
         Field::new(time, columns[0].data_type().clone(), false),
         Field::new("symbol", columns[1].data_type().clone(), false),
     ];
-    all.extend(fields);
-    Some(batch(Arc::new(Schema::new(all)), columns).expect("columns are made to the schema"))
-}
-
-fn batch(schema: SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch, ArrowError> {
-    RecordBatch::try_new(schema, columns)
+    for (name, nullable, values) in others {
+        fields.push(Field::new(name, values.data_type().clone(), nullable));
+        columns.push(values);
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+        .expect("columns are made to the schema")
 }
 
 /// What each symbol traded a day, in its quote: the mean over the days on which it has bars. Of cm, whose bars count base units,

@@ -57,13 +57,16 @@ assert len(asyncio.run(source.get_data_async("BTCUSDT", "2024-01-31", "2024-01-3
 # What the archive lacks comes from the exchange.
 today = datetime.datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 recent = source.get_data("BTCUSDT", today - 30 * HOUR, today - 2 * HOUR, interval="1h")
-assert len(recent) == 29 and recent.coverage.is_complete and "rest" in recent.sources, recent
+assert len(recent) == 29 and recent.coverage.is_complete and "rest" in recent.sources and recent.notes == (), recent
 # A bar that is not over yet is neither given nor missed.
 until_now = source.get_data("BTCUSDT", today - 3 * HOUR, today + HOUR, interval="1h", source="rest")
-assert until_now.df["open_time"][-1] == today - HOUR and until_now.coverage.is_complete, until_now
+assert until_now.df["open_time"][-1] >= today - HOUR and until_now.coverage.is_complete, until_now
+assert until_now.notes == () and set(until_now.sources) == {"rest"}, until_now
+alone = DataSource(f"{folder}/alone", archive="http://127.0.0.1:9", rest=rest)
+assert len(alone.get_data("BTCUSDT", today - 9 * HOUR, today - 2 * HOUR, interval="1h", source="rest")) == 8
 
 funding = source.get_data("BTCUSDT", "2024-01-01", "2024-01-31", dataset="funding_rate", source="archive")
-assert funding.coverage.expected is None and funding.coverage.present == len(funding) > 60, funding
+assert funding.notes == () and funding.coverage.expected is None and funding.coverage.present == len(funding) > 60, funding
 factors = source.get_data("BTCUSDT", "2024-01-01", "2024-01-01", dataset="factors", source="archive")
 assert "tw_cvd_quote_norm" in factors.df.columns and len(factors) > 0
 

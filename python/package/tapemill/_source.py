@@ -201,7 +201,7 @@ class _Asked:
     def attempts(self, source: Source, use_cache: bool) -> list[list[str]]:
         force = [] if use_cache else ["--force"]
         archive = ["run", "--no-rest", *force]
-        rest = ["run", "--rest-only", *force]
+        rest = ["update", "--rest-only", *force]
         return {"archive": [archive], "rest": [rest], "auto": [["update", *force], rest]}[source]
 
     def fetch(self, command: list[str]) -> str | None:
