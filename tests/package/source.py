@@ -55,7 +55,8 @@ assert len(query.get()) == 24 and len(asyncio.run(query.get_async())) == 24
 assert len(asyncio.run(source.get_data_async("BTCUSDT", "2024-01-31", "2024-01-31", interval="1h"))) == 24
 
 # What the archive lacks comes from the exchange.
-today = datetime.datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+# Some minutes ago, so that no hour ends meanwhile.
+today = (datetime.datetime.now(UTC) - timedelta(minutes=10)).replace(minute=0, second=0, microsecond=0)
 recent = source.get_data("BTCUSDT", today - 30 * HOUR, today - 2 * HOUR, interval="1h")
 assert len(recent) == 29 and recent.coverage.is_complete and "rest" in recent.sources and recent.notes == (), recent
 # A bar that is not over yet is neither given nor missed.

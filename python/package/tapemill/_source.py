@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Source = Literal["auto", "cache", "archive", "rest"]
 DAY_US = 86_400_000_000
+# The exchange's last word on a bar comes up to two seconds after its end: before that nobody is asked for it.
+SETTLING_US = 3_000_000
 
 
 class IncompleteWarning(UserWarning):
@@ -158,7 +160,7 @@ class _Asked:
         self.end = last_us(query.end, "end")
         if self.start > self.end:
             raise ValidationError(f"start {query.start} lies after end {query.end}")
-        self.now = microseconds(datetime.now(timezone.utc))
+        self.now = microseconds(datetime.now(timezone.utc)) - SETTLING_US
 
     def get(self, source: Source, use_cache: bool) -> Result:
         if source not in ("auto", "cache", "archive", "rest"):
