@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import warnings
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -270,6 +271,6 @@ def _nothing(asked: _Asked, notes: list[str]) -> Exception:
     query = asked.query
     what = f"there is no {query.dataset} {query.interval} of {query.symbol} in {asked.settings.market} from {query.start} to {query.end}"
     told = "; ".join([what, *notes])
-    if any("418" in note or "429" in note or "403" in note for note in notes):
+    if any(re.search(r"\b(403|418|429|451)\b", note) for note in notes):
         return ApiError(told)
     return RequestError(told) if notes else CacheError(told)
