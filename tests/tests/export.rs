@@ -240,6 +240,13 @@ fn what_cannot_be_exported_is_said_in_a_line_and_nothing_is_half_written() {
         2,
         "1s cannot be made of minutes",
     );
+    // Tested with the engine in export_sql.rs.
+    #[cfg(not(feature = "sql"))]
+    refused(
+        &["factors", "--interval", "1h", "--factors", "my.sql"],
+        2,
+        "without SQL; cargo install --path cli --features sql",
+    );
     refused(&["factors", "--interval", "7m"], 2, "7m");
     assert!(!lab.folder().join("refused").exists());
 

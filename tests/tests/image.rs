@@ -115,6 +115,7 @@ fn the_build_sees_the_sources_and_nothing_else() {
         "dataset/",
         "python/",
         "shared/",
+        "sql/",
         "tests/",
         "worker/",
     ];

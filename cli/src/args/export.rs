@@ -92,6 +92,12 @@ pub struct ExportFactorsArgs {
     /// The length of a bar: 1m, 5m, 2h, 4h, 1d, 1w, 1mo and the exchange's others
     #[arg(long, value_name = "INTERVAL")]
     pub interval: Interval,
+    /// Own factors behind the built-in ones: a file of SQL expressions over the minutes of a bar (docs/factors.md)
+    #[arg(long, value_name = "FILE.sql")]
+    pub factors: Option<PathBuf>,
+    /// Only those of --factors, without the built-in ones
+    #[arg(long, requires = "factors")]
+    pub own_only: bool,
     #[command(flatten)]
     pub common: ExportArgs,
 }
@@ -102,6 +108,9 @@ pub struct ExportWideArgs {
     /// The length of a bar: 1m, 5m, 1h, 4h, 1d, 1w, 1mo and the exchange's others
     #[arg(long, value_name = "INTERVAL", default_value_t = Interval::HOUR)]
     pub interval: Interval,
+    /// Own factors behind the others, their names with at_ before them: a file of SQL expressions over the minutes of a bar
+    #[arg(long, value_name = "FILE.sql")]
+    pub factors: Option<PathBuf>,
     #[command(flatten)]
     pub common: ExportArgs,
 }

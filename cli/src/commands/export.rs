@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tapemill_coordinator::{Symbols, VolumeFilter};
 use tapemill_dataset::export::{
-    ArrowExported, CsvOptions, Export, ExportError, Exported, Prefix, QlibExported, QlibOptions,
-    export_arrow, export_csv, export_factors, export_qlib, export_wide,
+    ArrowExported, CsvOptions, Export, ExportError, Exported, FactorsOptions, Prefix, QlibExported,
+    QlibOptions, export_arrow, export_csv, export_factors, export_qlib, export_wide,
 };
 use tapemill_market::{ArchiveName, Data, Market, Period, Symbol, iso_time};
 use tapemill_queue::{TaskFilter, TaskState};
@@ -14,6 +14,7 @@ use tapemill_runtime::{cores, exit};
 use crate::args::{
     ExportArgs, ExportArrowArgs, ExportCommand, ExportCsvArgs, ExportQlibArgs, SelectionArgs,
 };
+use crate::commands::own_factors;
 use crate::context;
 use crate::failure::Failure;
 use crate::format;
@@ -34,12 +35,17 @@ pub async fn run(
     let written = match command {
         ExportCommand::Csv(args) => csv(args).await?,
         ExportCommand::Factors(args) => {
+            let options = FactorsOptions {
+                own: own_factors::read(args.factors.as_deref(), !args.own_only)?,
+                own_only: args.own_only,
+            };
             let export = export(&args.common).await?;
-            on_a_thread(move || export_factors(&export, args.interval)).await?
+            on_a_thread(move || export_factors(&export, args.interval, &options)).await?
         }
         ExportCommand::Wide(args) => {
+            let own = own_factors::read(args.factors.as_deref(), true)?;
             let export = export(&args.common).await?;
-            on_a_thread(move || export_wide(&export, args.interval)).await?
+            on_a_thread(move || export_wide(&export, args.interval, own.as_deref())).await?
         }
         ExportCommand::Arrow(args) => return arrow(args, as_json, terminal).await,
         ExportCommand::Qlib(args) => {

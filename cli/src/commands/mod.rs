@@ -8,6 +8,7 @@ pub mod demo;
 mod ended;
 pub mod export;
 pub mod fetch;
+mod own_factors;
 pub mod plan;
 pub mod queue;
 pub mod run;

@@ -8,6 +8,7 @@ mod cells;
 mod csv;
 mod factors;
 mod meta;
+mod own;
 mod qlib;
 mod wide;
 
@@ -22,7 +23,8 @@ use crate::stored::Stored;
 
 pub use arrow::{ArrowExported, Gap, IndexError, export_arrow};
 pub use csv::{CsvOptions, Names, export_csv};
-pub use factors::export_factors;
+pub use factors::{FactorsOptions, export_factors};
+pub use own::OwnFactors;
 pub use qlib::{Frequency, Prefix, QlibExported, QlibOptions, export_qlib};
 pub use wide::export_wide;
 

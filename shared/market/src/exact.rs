@@ -179,6 +179,11 @@ impl ExactSum {
         }
     }
 
+    /// Numbers whose exact sum it is; none where it is zero.
+    pub fn partials(&self) -> &[f64] {
+        &self.partials
+    }
+
     /// The sum so far.
     pub fn value(&self) -> f64 {
         let mut parts = self.partials.iter().rev().copied();

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use arrow_array::RecordBatch;
-use tapemill_lake::tables::{FACTORS, MINUTES};
 use tapemill_lake::{LakeError, LakePath, Output};
-use tapemill_market::{Bars, DateRange, Factors, Interval, Minute, Period, Symbol, factors};
+use tapemill_market::{Bars, DateRange, Interval, Period, Symbol};
 
 use super::table::Inputs;
 use crate::bars::{BarsOf, Known, whole_bars};
 use crate::export::Export;
+use crate::export::own::Columns;
 use crate::stored::Stored;
 
 /// The tables of one symbol that has bars.
@@ -31,17 +31,24 @@ fn pair_of(symbol: &Symbol) -> Option<Symbol> {
     Symbol::exact(pair).ok()
 }
 
+/// What factors of other lengths than an hour are made of, and own ones.
+const MINUTES: &str = "aggtrades_1m";
+
 /// The table that the factors of an interval come from.
-fn factors_table(interval: Interval) -> &'static str {
-    match interval == Interval::HOUR {
+fn factors_table(interval: Interval, columns: Columns<'_>) -> &'static str {
+    match interval == Interval::HOUR && columns.own.is_none() {
         true => "factors_1h",
-        false => "aggtrades_1m",
+        false => MINUTES,
     }
 }
 
 impl Tables {
     /// Looks for all there is of each symbol that has bars.
-    pub fn find_all(export: &Export, interval: Interval) -> Result<Vec<Self>, LakeError> {
+    pub fn find_all(
+        export: &Export,
+        interval: Interval,
+        columns: Columns<'_>,
+    ) -> Result<Vec<Self>, LakeError> {
         let (output, market) = (&export.output, export.market);
         let bars = |of, symbols| BarsOf::find_all(output, market, of, interval, symbols);
         let mut base = bars(Bars::Trade, export.symbols.as_ref())?;
@@ -55,7 +62,7 @@ impl Tables {
         let mut premium = bars(Bars::PremiumIndex, Some(&symbols))?;
         let mut funding = stored("funding_rate")?;
         let mut metrics = stored("metrics")?;
-        let mut factors = stored(factors_table(interval))?;
+        let mut factors = stored(factors_table(interval, columns))?;
         let tables = base.into_iter().map(|(symbol, base)| {
             let own_index = index.get(&symbol);
             let of_pair = || index.get(&pair_of(&symbol)?);
@@ -100,7 +107,7 @@ impl Tables {
     /// # Errors
     ///
     /// [`LakeError`] for a table that cannot be read.
-    pub fn load(&self, range: &DateRange) -> Result<Inputs, LakeError> {
+    pub fn load(&self, range: &DateRange, columns: Columns<'_>) -> Result<Inputs, LakeError> {
         let bars = |bars: &Option<BarsOf>| match bars {
             Some(bars) => bars.load(range),
             None => Ok(None),
@@ -116,7 +123,7 @@ impl Tables {
             funding: rows(&self.funding)?,
             metrics: rows(&self.metrics)?,
             factors: match &self.factors {
-                Some(stored) => self.factors_of(stored, range)?,
+                Some(stored) => self.factors_of(stored, range, columns)?,
                 None => None,
             },
         })
@@ -126,42 +133,14 @@ impl Tables {
         &self,
         stored: &Stored,
         range: &DateRange,
+        columns: Columns<'_>,
     ) -> Result<Option<RecordBatch>, LakeError> {
         let known = Known::of(&self.output, stored)?;
-        if self.interval != Interval::HOUR {
-            return folded(stored, self.interval, range, &known).map(Some);
-        }
-        let batch = stored.load(range, None)?;
+        let batch = if stored.table() == MINUTES {
+            Some(columns.fold(stored, &whole_bars(range, self.interval), self.interval)?)
+        } else {
+            stored.load(range, None)?
+        };
         Ok(batch.map(|batch| known.finished(&batch, self.interval)))
     }
-}
-
-/// The factors of an interval, made of minutes. Those take the most memory of all that is read: at most those of a batch,
-/// and of one bar, are held.
-fn folded(
-    stored: &Stored,
-    interval: Interval,
-    range: &DateRange,
-    known: &Known,
-) -> Result<RecordBatch, LakeError> {
-    let mut bars: Vec<Factors> = Vec::new();
-    let mut open: Vec<Minute> = Vec::new();
-    for batch in stored.batches(&whole_bars(range, interval), None) {
-        let rows = MINUTES.rows(&batch?).ok_or_else(|| LakeError::Table {
-            table: format!("{}/{}/{}", stored.table(), stored.market(), stored.symbol()),
-            problem: "the columns are not those of the table".to_owned(),
-        })?;
-        let Some(last) = rows.last() else { continue };
-        let open_us = interval.open_of(last.minute_us);
-        open.extend(rows);
-        let closed = open.partition_point(|minute| minute.minute_us < open_us);
-        let rest = open.split_off(closed);
-        bars.extend(factors(&std::mem::replace(&mut open, rest), interval));
-    }
-    bars.extend(factors(&open, interval));
-    bars.retain(|bar| {
-        let open_us = bar.minute_us;
-        known.has_all_of(open_us..interval.next(open_us))
-    });
-    Ok(FACTORS.batch(stored.symbol().as_str(), &bars))
 }

@@ -17,6 +17,7 @@ use tapemill_lake::{
 };
 use tapemill_market::{Bars, DateRange, Interval};
 
+use super::own::{Columns, OwnFactors};
 use super::{Export, ExportError, Exported, missing};
 use crate::bars::{chunks, cut, tables, widened};
 use crate::stored::times_of;
@@ -32,20 +33,28 @@ const TIME: usize = 1;
 /// `wide_{interval}/{market}.parquet`, and what they hold as `wide_{interval}/{market}/dataset_summary.csv`.
 ///
 /// A row of the bar that opens at `t` has what was known when the bar ended, its `available_at`: the bars of `t`, and of
-/// funding, open interest and ratios what was known at `t`, by the minute. Rows do not depend on the range that is asked for.
+/// funding, open interest and ratios what was known at `t`, by the minute. Own factors stand behind the others. Rows do not depend on the range that is asked for.
 ///
 /// # Errors
 ///
 /// [`ExportError`], at the first table that cannot be read or file that cannot be written; for an interval shorter than a
 /// minute, and for a symbol that was named and has no klines.
-pub fn export_wide(export: &Export, interval: Interval) -> Result<Vec<Exported>, ExportError> {
+pub fn export_wide(
+    export: &Export,
+    interval: Interval,
+    own: Option<&dyn OwnFactors>,
+) -> Result<Vec<Exported>, ExportError> {
     if !interval.is_made_of(Interval::MINUTE) {
         return Err(ExportError::Interval {
             wanted: interval.to_string(),
             of: "minutes".to_owned(),
         });
     }
-    let work = Tables::find_all(export, interval)?;
+    let columns = Columns {
+        built_in: true,
+        own,
+    };
+    let work = Tables::find_all(export, interval, columns)?;
     let found: BTreeSet<_> = work.iter().map(|tables| &tables.symbol).collect();
     let of = tables(Bars::Trade, interval).join(" or ");
     export.check_found(&of, &found)?;
@@ -53,7 +62,8 @@ pub fn export_wide(export: &Export, interval: Interval) -> Result<Vec<Exported>,
         export,
         interval,
         folder: format!("wide_{interval}"),
-        schema: table::schema(export.market),
+        schema: table::schema(export.market, columns),
+        columns,
     };
     let written = export.each(&work, |tables| wide.one(tables))?;
     wide.summary(&written)?;
@@ -68,6 +78,7 @@ struct Wide<'a> {
     interval: Interval,
     folder: String,
     schema: SchemaRef,
+    columns: Columns<'a>,
 }
 
 /// A symbol's file.
@@ -93,8 +104,8 @@ impl Wide<'_> {
         for chunk in chunks(&export.range, &periods, self.interval, ROWS_AT_ONCE) {
             let read = self.around(&chunk);
             files.extend(tables.files(&read));
-            let inputs = tables.load(&read)?;
-            let rows = table::rows(&inputs, export.market, self.interval);
+            let inputs = tables.load(&read, self.columns)?;
+            let rows = table::rows(&inputs, export.market, self.interval, self.columns);
             let Some(batch) = rows.map_err(|error| unfit(&place, &error))? else {
                 continue;
             };
@@ -152,6 +163,7 @@ impl Wide<'_> {
             let named = |source: Source| ((source.key.clone(), source.sha256.clone()), source);
             sources.extend(lineage.sources.into_iter().map(named));
         }
+        self.columns.tell(&mut settings);
         Ok(Footer {
             settings,
             sources: sources.into_values().collect(),
@@ -176,7 +188,8 @@ impl Wide<'_> {
             }
         }
         let rows = writer.rows();
-        let settings = Map::from_iter([("interval".to_owned(), json!(self.interval.as_str()))]);
+        let mut settings = Map::from_iter([("interval".to_owned(), json!(self.interval.as_str()))]);
+        self.columns.tell(&mut settings);
         let footer = Footer {
             settings,
             sources: written

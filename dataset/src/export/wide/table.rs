@@ -12,10 +12,11 @@ use arrow_array::{
 };
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow_select::take::take;
-use tapemill_lake::tables::{FACTORS, klines};
+use tapemill_lake::tables::klines;
 use tapemill_market::{Interval, Market};
 
 use crate::align::{latest, same};
+use crate::export::own::{Columns, KEYS as KEYS_OF_FACTORS};
 use crate::stored::times_of;
 
 const MINUTE_US: i64 = 60_000_000;
@@ -73,8 +74,8 @@ pub(super) struct Inputs {
     pub factors: Option<RecordBatch>,
 }
 
-/// The columns of every file of a market.
-pub(super) fn schema(market: Market) -> SchemaRef {
+/// The columns of every file of a market, with these factors.
+pub(super) fn schema(market: Market, factors: Columns<'_>) -> SchemaRef {
     let bars = klines(market).schema();
     let time = |name: &str, nullable| {
         let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
@@ -107,7 +108,7 @@ pub(super) fn schema(market: Market) -> SchemaRef {
     }
     fields.push(number("open_interest_delta"));
     fields.push(number("open_interest_value_delta"));
-    fields.extend(factor_columns().map(|field| {
+    fields.extend(factor_columns(factors).map(|field| {
         let name = format!("at_{}", field.name());
         Field::new(name, field.data_type().clone(), true)
     }));
@@ -120,10 +121,10 @@ fn base_columns(bars: &Schema) -> impl Iterator<Item = &Field> {
     fields.filter(|field| !["symbol", "open_time", "close_time"].contains(&field.name().as_str()))
 }
 
-fn factor_columns() -> impl Iterator<Item = Field> {
-    let fields = FACTORS.schema().fields().clone();
+fn factor_columns(factors: Columns<'_>) -> impl Iterator<Item = Field> {
+    let fields = factors.schema().fields().clone();
     let fields: Vec<_> = fields.iter().map(|field| field.as_ref().clone()).collect();
-    fields.into_iter().skip(2)
+    fields.into_iter().skip(KEYS_OF_FACTORS)
 }
 
 /// The rows of these inputs, as a batch of [`schema`]; `None` where there are no bars.
@@ -135,6 +136,7 @@ pub(super) fn rows(
     inputs: &Inputs,
     market: Market,
     interval: Interval,
+    columns_of: Columns<'_>,
 ) -> Result<Option<RecordBatch>, ArrowError> {
     let Some(base) = &inputs.base else {
         return Ok(None);
@@ -156,7 +158,7 @@ pub(super) fn rows(
     let index = columns.len() - 5;
     columns.push(basis(named(base, "close")?, &columns[index]));
 
-    let schema = schema(market);
+    let schema = schema(market, columns_of);
     let type_of = |name: &str| schema.field_with_name(name).map(Field::data_type);
     let funding = Joined::of(&inputs.funding, |times| {
         latest(labels, &minutes(times), FUNDING_COUNTS_US)
@@ -186,7 +188,7 @@ pub(super) fn rows(
     columns.push(delta(&columns[interest + 1], &before)?);
 
     let factors = Joined::of(&inputs.factors, |times| same(labels, times));
-    for field in factor_columns() {
+    for field in factor_columns(columns_of) {
         columns.push(factors.column(field.name(), field.data_type(), labels.len())?);
     }
     RecordBatch::try_new(schema, columns).map(Some)
