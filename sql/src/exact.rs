@@ -64,9 +64,6 @@ impl AggregateUDFImpl for Exact {
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        if args.is_distinct {
-            return exec_err!("{} has no DISTINCT", self.name());
-        }
         match args.return_field.data_type() {
             DataType::Int64 => Ok(Box::new(Whole(None))),
             _ => Ok(Box::new(Floats {
