@@ -113,6 +113,8 @@ fn the_build_sees_the_sources_and_nothing_else() {
         "cli/",
         "coordinator/",
         "dataset/",
+        "forecast/",
+        "live/",
         "python/",
         "shared/",
         "sql/",

@@ -1,0 +1,1 @@
+//! A temporal convolutional network over features, trained, evaluated, and beside its baselines.

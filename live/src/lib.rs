@@ -1,0 +1,1 @@
+//! Streams of the exchange, stored as they come.

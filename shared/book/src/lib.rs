@@ -1,0 +1,1 @@
+//! Order books: what snapshots and differences make, and series of them.

@@ -1,0 +1,1 @@
+//! What collectors wrote: columns, files, and reading them back.
