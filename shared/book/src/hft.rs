@@ -58,6 +58,9 @@ pub struct HftEvents {
     range_ms: Range<i64>,
     has_begun: bool,
     now_ms: i64,
+    /// The latest times of the book's events so far: a clock that goes back must not turn their order around.
+    exchange_ns: i64,
+    local_ns: i64,
     events: Vec<Event>,
 }
 
@@ -68,6 +71,8 @@ impl HftEvents {
             range_ms,
             has_begun: false,
             now_ms: i64::MIN,
+            exchange_ns: i64::MIN,
+            local_ns: i64::MIN,
             events: Vec::new(),
         }
     }
@@ -86,14 +91,27 @@ impl HftEvents {
         }
     }
 
-    /// The rows in their order.
-    pub fn finish(mut self) -> HftRows {
+    /// The rows in their order; `None` for more than 4,294,967,295 events, which no day of a symbol has.
+    pub fn finish(mut self) -> Option<HftRows> {
+        u32::try_from(self.events.len()).ok()?;
+        // Trades were added behind the book's events; of one time the book's stand first.
+        self.events.sort_by_key(|event| event.local_ns);
         correct_local(&mut self.events);
         let order = correct_order(&self.events);
-        HftRows {
+        Some(HftRows {
             events: self.events,
             order,
-        }
+        })
+    }
+
+    /// The number of events so far.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether there is no event yet.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
     }
 
     fn is_inside(&self) -> bool {
@@ -102,10 +120,12 @@ impl HftEvents {
 
     fn push(&mut self, kind: u32, at: Moment, price: f64, quantity: f64) {
         let exchange_ms = at.transaction_ms.unwrap_or(at.event_ms);
+        self.exchange_ns = self.exchange_ns.max(exchange_ms.saturating_mul(NS_OF_MS));
+        self.local_ns = self.local_ns.max(at.received_ns);
         self.events.push(Event {
             kind,
-            exchange_ns: exchange_ms.saturating_mul(NS_OF_MS),
-            local_ns: at.received_ns,
+            exchange_ns: self.exchange_ns,
+            local_ns: self.local_ns,
             price,
             quantity,
         });

@@ -228,6 +228,19 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// What happened since an earlier time of the same replay.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            applied: self.applied - earlier.applied,
+            levels: self.levels - earlier.levels,
+            ignored: self.ignored - earlier.ignored,
+            holes: self.holes - earlier.holes,
+            anchored: self.anchored - earlier.anchored,
+            renewed: self.renewed - earlier.renewed,
+        }
+    }
+
     fn count(&mut self, update: &DepthRow<'_>) {
         self.applied += 1;
         self.levels += (update.bids.prices.len() + update.asks.prices.len()) as u64;

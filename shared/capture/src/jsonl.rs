@@ -98,6 +98,18 @@ impl TradeLine {
     }
 }
 
+/// The symbol of any row.
+#[derive(Debug, Deserialize)]
+pub(crate) struct SymbolLine {
+    pub symbol: String,
+}
+
+impl Line for SymbolLine {
+    fn can_be(&self) -> bool {
+        true
+    }
+}
+
 /// A row that tells whether it can be.
 pub(crate) trait Line: DeserializeOwned {
     fn can_be(&self) -> bool;

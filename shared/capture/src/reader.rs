@@ -1,6 +1,6 @@
 //! The rows of captures, in the order they came.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
 use arrow_array::Array;
@@ -246,4 +246,36 @@ fn trade_batch(
 /// The levels of a row of JSON, apart.
 pub(crate) fn levels<'a>(prices: &'a [f64], quantities: &'a [f64]) -> Levels<'a> {
     Levels { prices, quantities }
+}
+
+/// Adds the symbols of a file's rows to a list.
+///
+/// # Errors
+///
+/// As [`depth_rows`].
+pub fn symbols(lake: &Lake, file: &CaptureFile, names: &mut BTreeSet<String>) -> Result<()> {
+    if file.format == Format::Jsonl {
+        let read = jsonl::each_line::<jsonl::SymbolLine>(lake, &file.path, &mut |line| {
+            if !names.contains(&line.symbol) {
+                names.insert(line.symbol.clone());
+            }
+            ControlFlow::Continue(())
+        });
+        return read.map(|_| ());
+    }
+    for batch in lake.open_capture(&file.path)?.batches(&["symbol"])? {
+        let batch = batch?;
+        let columns = Columns(&batch);
+        let symbols = columns.text("symbol");
+        for symbol in symbols
+            .map_err(|problem| lake.damaged(&file.path, &problem))?
+            .iter()
+            .flatten()
+        {
+            if !names.contains(symbol) {
+                names.insert(symbol.to_owned());
+            }
+        }
+    }
+    Ok(())
 }
