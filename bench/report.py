@@ -11,6 +11,8 @@ each round. CPU is user + system time of the whole process, peak memory what the
 
 `isal` is the release build, `cargo build --release --features isal`; `zlib-rs` is what builds without nasm. Their files are the
 same. What is required is required of the release build.
+
+Order books are measured by `bench/book/run`: 3.6 million level updates a second and core, beside hftbacktest, in [books](books.md#speed).
 """
 
 COMMANDS = """## Commands

@@ -591,8 +591,8 @@ fn a_kill_leaves_no_part_of_a_file() {
     let symbol = "BTCUSD_PERP";
     let output = tempfile::tempdir().unwrap();
     recording.write_books(output.path(), "0123", 5000);
-    let more = ["--symbols", symbol, "--step", "1ms"];
-    let table = output.path().join("book_top25_1ms/cm").join(symbol);
+    let more = ["--symbols", symbol, "--step", "10ms"];
+    let table = output.path().join("book_top25_10ms/cm").join(symbol);
     for wait in [30, 100, 200, 400, 800] {
         let running = command(output.path(), Market::Cm, &more).spawn();
         std::thread::sleep(Duration::from_millis(wait));
@@ -612,8 +612,8 @@ fn a_kill_leaves_no_part_of_a_file() {
     book(output.path(), Market::Cm, &more).expect(0);
 
     compare(
-        &rows(&tables(output.path(), "book_top25_1ms", Market::Cm, symbol)),
-        &recording.series(symbol, 25, 1),
+        &rows(&tables(output.path(), "book_top25_10ms", Market::Cm, symbol)),
+        &recording.series(symbol, 25, 10),
     );
     Tapemill::new(BINARY)
         .args(["cleanup", "--output"])
