@@ -611,7 +611,12 @@ fn a_kill_leaves_no_part_of_a_file() {
     book(output.path(), Market::Cm, &more).expect(0);
 
     compare(
-        &rows(&tables(output.path(), "book_top25_10ms", Market::Cm, symbol)),
+        &rows(&tables(
+            output.path(),
+            "book_top25_10ms",
+            Market::Cm,
+            symbol,
+        )),
         &recording.series(symbol, 25, 10),
     );
     Tapemill::new(BINARY)
