@@ -1,1 +1,19 @@
 //! What collectors wrote: columns, files, and reading them back.
+//!
+//! A capture is a folder of files as they were flushed, each with the rows of many symbols in the order they came:
+//!
+//! ```text
+//! {output}/orderbook/date=2025-09-22/orderbook_20250922T101512123456_0123abcd.parquet    one a flush
+//! {output}/orderbook/date=2025-09-22/orderbook_20250922.jsonl                            or one a day, appended to
+//! {output}/cm/orderbook/…, {output}/spot/orderbook/…                                     the other markets
+//! ```
+
+mod coverage;
+mod dataset;
+mod names;
+mod schema;
+
+pub use coverage::{COVERAGE_KEY, Coverage, Span};
+pub use dataset::Dataset;
+pub use names::{Format, day_folder, format_of, jsonl_path, parquet_path};
+pub use schema::{level_field, level_fields, schema};
