@@ -50,9 +50,6 @@ impl Address {
     pub fn parse(base: &str) -> Result<Self, LiveError> {
         let unfit = |why: &str| LiveError::Settings(format!("--ws {base:?} {why}"));
         let url = Url::parse(base).map_err(|error| unfit(&format!("is no address: {error}")))?;
-        if url.host_str().is_none() {
-            return Err(unfit("names no host"));
-        }
         let tls = match url.scheme() {
             "wss" => Some(Arc::new(tapemill_archive::tls_config()?)),
             "ws" => None,
@@ -89,7 +86,9 @@ impl Address {
             host: host.clone(),
             why: error.to_string(),
         };
-        let stream = TcpStream::connect(&host).await.map_err(|error| failed(&error))?;
+        let stream = TcpStream::connect(&host)
+            .await
+            .map_err(|error| failed(&error))?;
         stream.set_nodelay(true).map_err(|error| failed(&error))?;
         let carrier: Box<dyn Carrier> = match &self.tls {
             None => Box::new(stream),
@@ -135,13 +134,19 @@ mod tests {
         for (base, says) in [
             ("https://fstream.binance.com", "is neither wss:// nor ws://"),
             ("nonsense", "is no address"),
-            ("ws:", "names no host"),
+            ("ws:", "is no address"),
         ] {
-            let error = Address::parse(base).err().expect("it is refused").to_string();
+            let error = Address::parse(base)
+                .err()
+                .expect("it is refused")
+                .to_string();
             assert!(error.contains(says), "{error}");
         }
         let address = Address::parse("wss://stream.binance.com:9443").unwrap();
         assert_eq!(address.host(), "stream.binance.com:9443");
-        assert_eq!(Address::parse("wss://fstream.binance.com").unwrap().host(), "fstream.binance.com:443");
+        assert_eq!(
+            Address::parse("wss://fstream.binance.com").unwrap().host(),
+            "fstream.binance.com:443"
+        );
     }
 }

@@ -67,9 +67,7 @@ pub fn tls_config() -> Result<ClientConfig, ArchiveError> {
         .with_safe_default_protocol_versions()
         .map_err(unusable)?;
     match environment_roots() {
-        Some(roots) => Ok(builder
-            .with_root_certificates(roots?)
-            .with_no_client_auth()),
+        Some(roots) => Ok(builder.with_root_certificates(roots?).with_no_client_auth()),
         None => Ok(builder
             .with_platform_verifier()
             .map_err(unusable)?
