@@ -1,11 +1,27 @@
 //! Streams of the exchange, stored as they come.
+//!
+//! A [`Collector`] keeps connections open (`lane`, `connection`, `socket`), gives what they bring to the [`Recorder`], which decides
+//! without any I/O what is stored and what is missing, asks the exchange for that (`asks`), and hands rows to a [`Sink`] on a
+//! thread of its own (`writer`).
 
+mod asks;
+mod clock;
+mod collector;
+mod config;
+mod connection;
 mod error;
+mod lane;
 mod recorder;
 mod rows;
+mod sink;
 mod socket;
+mod writer;
 
+pub use collector::{Collector, State};
+pub use config::Config;
 pub use error::{ConnectionError, LiveError, SinkError};
 pub use recorder::{Counts, Heard, Received, Recorder, Wanted};
 pub use rows::{Batch, Entry, Origin};
+pub use sink::{JsonlSink, ParquetSink, Session, Sink, Stored};
 pub use socket::Address;
+pub use writer::Written;

@@ -516,10 +516,10 @@ impl Recorder {
             .collect()
     }
 
-    /// The last id that was stored of a stream.
-    pub fn last_id(&self, stream: &str) -> Option<i64> {
+    /// The time of the last message that was stored of a stream, in the exchange's milliseconds.
+    pub fn last_ms(&self, stream: &str) -> Option<i64> {
         let &number = self.by_name.get(stream)?;
-        Some(self.streams[number].last?.id)
+        Some(self.streams[number].last?.event_ms)
     }
 
     /// The stream is as it should be, though it brought nothing: it is waited for anew.

@@ -10,7 +10,7 @@ use arrow_array::RecordBatch;
 use tapemill_capture::{Dataset, Span};
 use tapemill_market::Interval;
 use tapemill_stream::{
-    AggTrade, Bar, BookTicker, DepthUpdate, Event, Liquidation, Mark, MarkPrice, Snapshot, Trade,
+    AggTrade, Bar, BookTicker, Event, Liquidation, Mark, MarkPrice, Snapshot, Trade,
 };
 
 use books::Books;
