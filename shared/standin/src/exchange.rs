@@ -7,6 +7,7 @@
 //! | `GET /{f,d}api/v1/fundingRate` | a funding every eight hours |
 //! | `GET /{f,d}api/v1/aggTrades`, `GET /api/v3/aggTrades` | a trade every so many milliseconds |
 //! | `GET /{f,d}api/v1/exchangeInfo`, `GET /api/v3/exchangeInfo` | the symbols of the market, told apart by their names |
+//! | `GET /{f,d}api/v1/depth`, `GET /api/v3/depth` | the book, where tapes are played ([`crate::stream`]) |
 //! | `GET /{f,d}api/v1/ticker/24hr`, `GET /api/v3/ticker/24hr` | what they traded within a day, as told to |
 
 mod market;
@@ -25,6 +26,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::StandinError;
+use crate::stream::{Stage, Told};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 3_600_000;
@@ -114,9 +116,11 @@ pub struct Exchange {
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
     options: ExchangeOptions,
     book: Mutex<Book>,
+    /// What is played, where the stand-in has streams.
+    stage: Option<Arc<Stage>>,
 }
 
 #[derive(Debug, Default)]
@@ -139,11 +143,7 @@ impl Exchange {
         let failed = |source| StandinError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let url = format!("http://{}", listener.local_addr().map_err(failed)?);
-        let state = Arc::new(Shared {
-            options,
-            book: Mutex::default(),
-        });
-        let router = Router::new().fallback(answer).with_state(state.clone());
+        let (router, state) = router(options, None);
         let task = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
                 tracing::error!(%error, "the stand-in stopped serving");
@@ -154,12 +154,12 @@ impl Exchange {
 
     /// The requests so far, oldest first.
     pub fn asked(&self) -> Vec<Asked> {
-        self.state.book().asked.clone()
+        self.state.asked()
     }
 
     /// Answers the next request with a status, and asks to wait so many seconds.
     pub fn refuse_next(&self, status: u16, retry_after: Option<u64>) {
-        self.state.book().refusals.push((status, retry_after));
+        self.state.refuse_next(status, retry_after);
     }
 
     /// The candle that opens at a time, as an array of the exchange's: what was asked for can be held against it.
@@ -174,14 +174,48 @@ impl Drop for Exchange {
     }
 }
 
+/// What answers requests, and what it keeps. What is played answers before the arithmetic does.
+pub(crate) fn router(options: ExchangeOptions, stage: Option<Arc<Stage>>) -> (Router, Arc<Shared>) {
+    let state = Arc::new(Shared {
+        options,
+        book: Mutex::default(),
+        stage,
+    });
+    let router = Router::new().fallback(answer).with_state(state.clone());
+    (router, state)
+}
+
 impl Shared {
+    /// The requests so far, oldest first.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.book().asked.clone()
+    }
+
+    /// Answers the next request with a status, and asks to wait so many seconds.
+    pub(crate) fn refuse_next(&self, status: u16, retry_after: Option<u64>) {
+        self.book().refusals.push((status, retry_after));
+    }
+
+    /// What follows from the options and the time alone.
+    fn arithmetic(&self, path: &str, pairs: &BTreeMap<&str, &str>, now: i64) -> Reply {
+        let stage = self.stage.as_ref();
+        let (skew_ms, delisted) = stage.map(|stage| stage.oddities()).unwrap_or_default();
+        let now = now + skew_ms;
+        let told = |body: Value| Reply(200, body.to_string(), None);
+        match path.rsplit('/').next() {
+            Some("exchangeInfo") => told(market::info(&self.options, path, now, &delisted)),
+            Some("24hr") => told(market::ticker(&self.options, path, now)),
+            _ => rows(&self.options, path, pairs, now),
+        }
+    }
+
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A reply: the status, the body, and the seconds to wait.
-struct Reply(u16, Value, Option<u64>);
+struct Reply(u16, String, Option<u64>);
 
 async fn answer(
     State(state): State<Arc<Shared>>,
@@ -217,13 +251,17 @@ async fn answer(
     let Reply(status, body, retry_after) = match refusal {
         Some((status, wait)) => Reply(
             status,
-            json!({"code": -1003, "msg": "Too many requests."}),
+            json!({"code": -1003, "msg": "Too many requests."}).to_string(),
             wait,
         ),
-        None => match path.rsplit('/').next() {
-            Some("exchangeInfo") => Reply(200, market::info(&state.options, &path, now), None),
-            Some("24hr") => Reply(200, market::ticker(&state.options, &path, now), None),
-            _ => rows(&state.options, &path, &pairs, now),
+        None => match state
+            .stage
+            .as_ref()
+            .and_then(|stage| stage.answer(&path, &pairs))
+        {
+            Some(Told::Reply(status, body, wait)) => Reply(status, body, wait),
+            Some(Told::Never) => std::future::pending().await,
+            None => state.arithmetic(&path, &pairs, now),
         },
     };
     state.book().asked.push(Asked {
@@ -240,9 +278,7 @@ async fn answer(
     if let Some(seconds) = retry_after {
         response = response.header("retry-after", seconds);
     }
-    response
-        .body(Body::from(body.to_string()))
-        .unwrap_or_default()
+    response.body(Body::from(body)).unwrap_or_default()
 }
 
 /// As the exchange documents it.
@@ -255,6 +291,18 @@ fn weight_of(path: &str, pairs: &BTreeMap<&str, &str>) -> u32 {
         (true, Some("exchangeInfo")) => 20,
         (true, Some("24hr")) => 80,
         (false, Some("24hr")) => 40,
+        (true, Some("depth")) => match limit {
+            0..=100 => 5,
+            101..=500 => 25,
+            501..=1000 => 50,
+            _ => 250,
+        },
+        (false, Some("depth")) => match limit {
+            0..=50 => 2,
+            51..=100 => 5,
+            101..=500 => 10,
+            _ => 20,
+        },
         (true, Some("klines")) => 2,
         (true, Some("aggTrades")) => 4,
         (false, Some("aggTrades")) => 20,
@@ -269,7 +317,8 @@ fn weight_of(path: &str, pairs: &BTreeMap<&str, &str>) -> u32 {
 }
 
 fn rows(options: &ExchangeOptions, path: &str, pairs: &BTreeMap<&str, &str>, now: i64) -> Reply {
-    let refuse = |code: i64, msg: &str| Reply(400, json!({"code": code, "msg": msg}), None);
+    let refuse =
+        |code: i64, msg: &str| Reply(400, json!({"code": code, "msg": msg}).to_string(), None);
     let number = |name: &str| pairs.get(name).and_then(|text| text.parse::<i64>().ok());
     let symbol = pairs.get("symbol").or_else(|| pairs.get("pair")).copied();
     let Some((symbol, &listed)) = symbol.and_then(|symbol| options.symbols.get_key_value(symbol))
@@ -332,9 +381,9 @@ fn rows(options: &ExchangeOptions, path: &str, pairs: &BTreeMap<&str, &str>, now
                 .map(|open| bar(name, symbol, open, length))
                 .collect()
         }
-        _ => return Reply(404, json!({}), None),
+        _ => return Reply(404, "{}".to_owned(), None),
     };
-    Reply(200, Value::Array(found), None)
+    Reply(200, Value::Array(found).to_string(), None)
 }
 
 fn length_ms(interval: &str) -> Option<i64> {
