@@ -4,6 +4,7 @@
 
 mod commands;
 mod export;
+mod live;
 mod output;
 mod selection;
 mod source;
@@ -21,6 +22,7 @@ pub use commands::{
     WorkerArgs,
 };
 pub use export::{ExportArgs, ExportArrowArgs, ExportCommand, ExportCsvArgs, ExportQlibArgs};
+pub use live::LiveArgs;
 pub use output::{OutputArgs, ShapeArgs};
 pub use selection::{SelectionArgs, SymbolDaysArgs};
 pub use source::{AskingArgs, RestArgs, SourceArgs};
@@ -102,6 +104,8 @@ pub enum Command {
     Symbols(SymbolsArgs),
     /// Prove what is on disk: every table whole, what its place says, following from what it was made of, without holes
     Verify(VerifyArgs),
+    /// Collect streams of the exchange as they come, until told to stop
+    Live(LiveArgs),
     /// Write what the output has as other programs want it
     #[command(subcommand)]
     Export(ExportCommand),

@@ -126,6 +126,10 @@ async fn dispatch(
             let shutdown = shutdown()?;
             commands::verify::run(args, json, &terminal, &shutdown).await
         }
+        Command::Live(args) => {
+            let shutdown = shutdown()?;
+            commands::live::run(args, json, &terminal, &shutdown).await
+        }
         Command::Export(command) => commands::export::run(command, json, &terminal).await,
         Command::Status(args) => commands::status::run(args, json, &terminal).await,
         Command::Tasks(command) => commands::tasks::run(command, json, &terminal).await,

@@ -76,12 +76,7 @@ impl Collector {
     ///
     /// [`LiveError`] where it cannot begin. Later nothing but being told to ends it.
     pub fn run(mut self) -> Result<State, LiveError> {
-        let mut recorder = Recorder::new(
-            self.config.market,
-            self.session.clone(),
-            &self.config.symbols,
-            &self.config.channels,
-        );
+        let mut recorder = Recorder::new(self.session.clone(), &self.config);
         for (stream, last) in self.sink.last()? {
             recorder.resume(&stream, last, "restart");
         }

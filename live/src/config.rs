@@ -20,6 +20,8 @@ pub struct Config {
     pub max_batch_size: usize,
     /// Levels of each side that a snapshot is asked for with.
     pub depth_limit: u32,
+    /// Ids that a book's updates may jump over without a new snapshot; the exchange's own rule is 0.
+    pub max_update_gap: u32,
     /// The wait before the second try to connect; it doubles with each.
     pub backoff: Duration,
     /// The longest such wait.
@@ -46,6 +48,7 @@ impl Config {
             flush_interval: Duration::from_secs(5),
             max_batch_size: 1_000,
             depth_limit: 1_000,
+            max_update_gap: 0,
             backoff: Duration::from_secs(2),
             max_backoff: Duration::from_secs(60),
             silent_after: Duration::from_secs(30),

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use tapemill_market::{Market, Symbol};
 use tapemill_stream::{
-    AggTrade, Anchor, Channel, DepthUpdate, Event, Fit, Frame, Hole, Ids, Kind, Link, Mark, Read,
-    Snapshot,
+    AggTrade, Anchor, DepthUpdate, Event, Fit, Frame, Hole, Ids, Kind, Link, Mark, Read, Snapshot,
 };
 
+use crate::config::Config;
 use crate::rows::{Batch, Entry, Origin, Rows};
 use stream::{Order, Stream, mark_of};
 
@@ -96,12 +96,19 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Of these channels of these symbols; nothing was stored before.
-    pub fn new(market: Market, session: String, symbols: &[Symbol], channels: &[Channel]) -> Self {
+    /// Of the channels and symbols that are to be collected; nothing was stored before.
+    pub fn new(session: String, config: &Config) -> Self {
+        let (market, symbols) = (config.market, &config.symbols);
         let mut streams = Vec::new();
         for (number, symbol) in symbols.iter().enumerate() {
-            for channel in channels {
-                streams.push(Stream::new(market, number, symbol.clone(), channel.clone()));
+            for channel in &config.channels {
+                streams.push(Stream::new(
+                    market,
+                    number,
+                    symbol.clone(),
+                    channel.clone(),
+                    config.max_update_gap,
+                ));
             }
         }
         let names = streams.iter().enumerate();
@@ -272,7 +279,7 @@ impl Recorder {
             self.counts.unknown_fields += 1;
         }
         if let Event::Depth(update) = &event {
-            self.follow(number, update, hole.is_some(), received);
+            self.follow(number, update, matches!(link, Link::Breaks(_)), received);
         }
         if let Some(event_ms) = event.event_ms() {
             self.lags.push(received.ns.div_euclid(1_000_000) - event_ms);

@@ -68,13 +68,19 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub fn new(market: Market, symbol: usize, symbol_name: Symbol, channel: Channel) -> Self {
+    pub fn new(
+        market: Market,
+        symbol: usize,
+        symbol_name: Symbol,
+        channel: Channel,
+        tolerance: u32,
+    ) -> Self {
         let is_book = channel.kind() == Kind::Depth;
         Self {
             name: channel.of(&symbol_name),
             symbol,
             order: match channel.kind() {
-                Kind::Depth => Order::Book(Chain::new(market)),
+                Kind::Depth => Order::Book(Chain::new(market).tolerating(tolerance)),
                 Kind::AggTrade | Kind::Trade => Order::Counting(Counting::new()),
                 _ => Order::Ordered(Ordered::new()),
             },

@@ -1,6 +1,7 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use tapemill_capture::Dataset;
+use tapemill_stream::Channel;
 
 use super::*;
 
@@ -10,7 +11,8 @@ fn recorder(channels: &[&str]) -> Recorder {
         .iter()
         .map(|name| Channel::parse(name, Market::Um).unwrap())
         .collect();
-    Recorder::new(Market::Um, "session".to_owned(), &[symbol], &channels)
+    let config = Config::new(Market::Um, vec![symbol], channels);
+    Recorder::new("session".to_owned(), &config)
 }
 
 fn now() -> Received {
