@@ -203,10 +203,8 @@ impl Connection {
                 match recorder.hear(self.id, text.as_str(), received_now()) {
                     Heard::Message => self.has_brought = true,
                     Heard::Refused(why) => {
-                        tracing::warn!(
-                            connection = self.id,
-                            "the exchange refused a subscription: {why}"
-                        );
+                        let why = format!("it refused a subscription: {why}");
+                        return Some(Stop::Broken(ConnectionError::Closed(why)));
                     }
                     Heard::Ending => self.is_ending = true,
                     Heard::Taken(_) | Heard::Malformed => {}

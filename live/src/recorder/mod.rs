@@ -210,7 +210,15 @@ impl Recorder {
             Ok(Frame::Taken { id }) => Heard::Taken(id),
             Ok(Frame::Refused { why, .. }) => Heard::Refused(why),
             Ok(Frame::Ending) => Heard::Ending,
-            Err(error) => self.malformed(connection, &error.to_string(), text, received),
+            Err(error) => {
+                // It may have been of any stream; chains tell by themselves.
+                for stream in &mut self.streams {
+                    if stream.leader == Some(connection) && stream.last.is_some() {
+                        stream.interrupted.get_or_insert("malformed");
+                    }
+                }
+                self.malformed(connection, &error.to_string(), text, received)
+            }
         }
     }
 
@@ -239,9 +247,13 @@ impl Recorder {
         let read = match Event::read(stream.channel.kind(), data) {
             Ok(read) if read.symbol == stream.symbol_name.as_str() => read,
             Ok(_) => {
+                stream.interrupted = stream.last.map(|_| "malformed");
                 return self.malformed(connection, "a message of another symbol", data, received);
             }
-            Err(error) => return self.malformed(connection, &error.to_string(), data, received),
+            Err(error) => {
+                stream.interrupted = stream.last.map(|_| "malformed");
+                return self.malformed(connection, &error.to_string(), data, received);
+            }
         };
         let Read { event, extra, .. } = read;
         let mark = mark_of(&event, received);
@@ -455,7 +467,6 @@ impl Recorder {
             }
             if stream.leader == Some(connection) {
                 stream.leader = None;
-                stream.is_catching_up = true;
                 if stream.last.is_some() {
                     stream.interrupted = Some(cause);
                 }
@@ -471,7 +482,6 @@ impl Recorder {
         for number in 0..self.streams.len() {
             let stream = &mut self.streams[number];
             if stream.shadow == Some(connection) {
-                stream.is_catching_up = true;
                 if stream.last.is_some() {
                     stream.interrupted = Some(cause);
                 }

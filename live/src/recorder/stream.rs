@@ -11,6 +11,9 @@ use tapemill_stream::{Anchor, Chain, Channel, Counting, Event, Ids, Kind, Link, 
 const SHADOW: Duration = Duration::from_secs(10);
 const MOST_SHADOWED: usize = 20_000;
 
+/// Messages of one time that are told from each other.
+const MOST_OF_ONE_TIME: usize = 1_000;
+
 /// When a message came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Received {
@@ -59,8 +62,6 @@ pub(super) struct Stream {
     pub ring: VecDeque<Shadowed>,
     /// Why messages may be missing since the last.
     pub interrupted: Option<&'static str>,
-    /// Another connection leads, and has not brought anything new yet.
-    pub is_catching_up: bool,
     /// Where ids may come twice: what was stored under the last.
     pub stored_last: Vec<u64>,
     /// When a message came last, or was first waited for.
@@ -93,7 +94,6 @@ impl Stream {
             shadow: None,
             ring: VecDeque::new(),
             interrupted: None,
-            is_catching_up: false,
             stored_last: Vec::new(),
             seen: None,
         }
@@ -123,15 +123,16 @@ impl Stream {
         if let Order::Ordered(ordered) = &self.order {
             let is_of_last = ordered.last().is_some_and(|last| last.id == mark.id);
             let hash = hash(data);
-            // Two messages may have one time; those that are the same came by two connections.
-            if is_of_last && self.is_catching_up && self.stored_last.contains(&hash) {
+            // Two messages may have one time; those that are the same came twice, or by two connections.
+            if is_of_last && self.stored_last.contains(&hash) {
                 return Link::Duplicate;
             }
             if !is_of_last && ordered.last().is_none_or(|last| last.id < mark.id) {
                 self.stored_last.clear();
-                self.is_catching_up = false;
             }
-            self.stored_last.push(hash);
+            if self.stored_last.len() < MOST_OF_ONE_TIME {
+                self.stored_last.push(hash);
+            }
         }
         match (&mut self.order, event) {
             (Order::Book(chain), Event::Depth(update)) => chain.next(Ids {

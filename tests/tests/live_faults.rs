@@ -1,0 +1,221 @@
+//! `live` against faults at random places: each hole is in the ledger with exact bounds, and nothing else is missing.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use tapemill_standin::stream::{Speed, StreamFault, StreamFaults, StreamOptions, Streams, Tape};
+use tapemill_tests::{Python, Tapemill, Watched, real_data, reference_folder, until};
+use tempfile::TempDir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_tapemill-under-test");
+
+/// A tape plays within this.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// A collector and the exchange that it is connected to.
+struct Story {
+    streams: Streams,
+    market: String,
+    live: Watched,
+    folder: TempDir,
+}
+
+impl Story {
+    fn begin(tape: Tape, channels: &str, options: StreamOptions, more: &[&str]) -> Self {
+        let market = tape.market.as_str().to_owned();
+        let symbols = tape.symbols.join(",");
+        let streams = Streams::start([tape], options).expect("it plays");
+        let folder = tempfile::tempdir().expect("a folder");
+        let live = Tapemill::new(BINARY)
+            .folder(folder.path())
+            .args(["live", "--market", &market, "--symbols", &symbols])
+            .args(["--streams", channels])
+            .args(["--rest", &streams.url_rest(), "--ws", &streams.url_ws()])
+            .args(["--flush-interval", "0.2", "--backoff", "0.03"])
+            .args(["--max-backoff", "0.1", "--output", "out"])
+            .args(more);
+        Self {
+            live: Watched::start(live),
+            streams,
+            market,
+            folder,
+        }
+    }
+
+    /// Waits until the tape is over and what came of it is stored; what was told of it.
+    fn end(self) -> Value {
+        assert!(self.streams.wait(LONGEST), "{:?}", self.streams.counts());
+        let mut frames = -1.0;
+        until("nothing more comes", || {
+            std::thread::sleep(Duration::from_millis(300));
+            let now = self.live.metric("tapemill_live_frames_total");
+            std::mem::replace(&mut frames, now) == now
+        });
+        self.live.process.signal(libc::SIGTERM);
+        let told = self.live.wait().expect(0);
+        let log = serde_json::to_string(&self.streams.log()).expect("it is JSON");
+        let truth = self.folder.path().join("log.json");
+        fs::write(&truth, log).expect("a file can be written");
+        let script = reference_folder().join("live_holes.py");
+        let words = [
+            script.as_path(),
+            &self.folder.path().join("out"),
+            Path::new(&self.market),
+            &truth,
+        ];
+        let words: Vec<_> = words
+            .iter()
+            .map(|word| word.to_str().expect("plain"))
+            .collect();
+        let found = Python::new().run(&words);
+        let found: Value = serde_json::from_str(&found).expect("it is JSON");
+        println!("{found}\n{}", told.stderr);
+        found
+    }
+}
+
+fn tape(file: &str) -> Option<Tape> {
+    let path = real_data()?.join("recordings").join(file);
+    Some(Tape::read(path).expect("it is a recording"))
+}
+
+fn options(tape: &Tape, speed: f64, faults: StreamFaults) -> StreamOptions {
+    let mut options = StreamOptions::new(tape.market);
+    options.speed = Speed::Times(speed);
+    options.limits.connects = usize::MAX;
+    options.faults = faults;
+    options
+}
+
+/// What a connection can suffer.
+fn breaks() -> Vec<StreamFault> {
+    let connection = None;
+    vec![
+        StreamFault::Close {
+            code: 1000,
+            connection,
+        },
+        StreamFault::Close {
+            code: 1006,
+            connection,
+        },
+        StreamFault::Reset { connection },
+        StreamFault::HalfFrame,
+        StreamFault::BadUtf8,
+        StreamFault::Malformed,
+        StreamFault::Duplicate,
+        StreamFault::UnknownField,
+        StreamFault::UnknownEvent { connection },
+        StreamFault::Oversize {
+            bytes: 9 << 20,
+            connection,
+        },
+        StreamFault::ServerShutdown {
+            close_after_ms: 100,
+            connection,
+        },
+        StreamFault::RefuseHandshake {
+            status: 503,
+            retry_after: None,
+            times: 1,
+        },
+        StreamFault::AckError { times: 1 },
+        StreamFault::OldSnapshot {
+            behind: 50,
+            times: 1,
+        },
+        StreamFault::SnapshotError {
+            status: 503,
+            retry_after: None,
+            times: 1,
+        },
+    ]
+}
+
+#[test]
+fn every_hole_of_a_broken_connection_is_told_and_nothing_else_is_missing() {
+    for seed in 1..4 {
+        let Some(tape) = tape("hftbacktest-usdm/btcusdt_20240718.gz") else {
+            return;
+        };
+        let frames = tape.frames.len() as u64;
+        let faults = StreamFaults::random(seed, 16, frames * 9 / 10, &breaks());
+        let options = options(&tape, 40.0, faults);
+        let story = Story::begin(tape, "depth@0ms,bookTicker,trade", options, &[]);
+
+        let found = story.end();
+
+        assert!(found["frames"].as_u64() > Some(11_000), "{found}");
+        assert!(found["gaps"].as_u64() > Some(0), "{found}");
+    }
+}
+
+#[test]
+fn frames_that_are_kept_back_are_holes_where_ids_make_a_chain() {
+    let Some(tape) = tape("hftbacktest-spot/btcusdt_20240808.gz") else {
+        return;
+    };
+    let drops = ["btcusdt@depth@100ms", "btcusdt@trade"].map(|stream| StreamFault::Drop {
+        stream: stream.to_owned(),
+        frames: 3,
+    });
+    let frames = tape.frames.len() as u64;
+    let faults = StreamFaults::random(7, 12, frames * 9 / 10, &drops);
+    let options = options(&tape, 80.0, faults);
+    let story = Story::begin(tape, "depth@100ms,bookTicker,trade", options, &[]);
+
+    let found = story.end();
+
+    assert!(found["gaps"].as_u64() >= Some(10), "{found}");
+    assert!(found["lost"].as_u64() >= Some(30), "{found}");
+}
+
+#[test]
+fn a_connection_is_replaced_before_its_time_without_a_loss() {
+    let Some(tape) = tape("hftbacktest-usdm/btcusdt_20240718.gz") else {
+        return;
+    };
+    let options = options(&tape, 20.0, StreamFaults::none());
+    let channels = "depth@0ms,bookTicker,trade";
+    let rotate = ["--rotate-after", "400ms", "--overlap", "5s"];
+    let story = Story::begin(tape, channels, options, &rotate);
+
+    let found = story.end();
+
+    assert_eq!(found["lost"], 0, "{found}");
+    assert_eq!(found["gaps"], 0, "{found}");
+    assert!(
+        found["events"]["connection_opened"].as_u64() > Some(10),
+        "{found}"
+    );
+}
+
+#[test]
+fn with_two_connections_none_of_their_ends_costs_anything() {
+    let Some(tape) = tape("hftbacktest-usdm/btcusdt_20240718.gz") else {
+        return;
+    };
+    let options = options(&tape, 20.0, StreamFaults::none());
+    let story = Story::begin(
+        tape,
+        "depth@0ms,bookTicker,trade",
+        options,
+        &["--redundant"],
+    );
+    until("both bring", || {
+        story.live.metric("tapemill_live_connections") >= 2.0
+    });
+    for connection in 0..6 {
+        std::thread::sleep(Duration::from_millis(700));
+        story.streams.strike(StreamFault::Reset {
+            connection: Some(connection),
+        });
+    }
+
+    let found = story.end();
+
+    assert_eq!(found["lost"], 0, "{found}");
+    assert_eq!(found["gaps"], 0, "{found}");
+}
