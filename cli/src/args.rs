@@ -2,6 +2,7 @@
 //!
 //! Each setting is also a `TAPEMILL_*` variable and a key of `tapemill.toml`; see [`crate::settings`].
 
+mod book;
 mod commands;
 mod export;
 mod live;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use tapemill_runtime::LogFormat;
 
+pub use book::{BookArgs, Trades};
 pub use commands::{
     CleanupArgs, ConfigCommand, CoordinatorArgs, DemoArgs, FetchArgs, PlanArgs, QueueCommand,
     QueueOnlyArgs, RunArgs, StatusArgs, SymbolsArgs, TasksArgs, TasksCommand, UpdateArgs,
@@ -109,6 +111,8 @@ pub enum Command {
     /// Write what the output has as other programs want it
     #[command(subcommand)]
     Export(ExportCommand),
+    /// The best levels of captured order books at fixed times; files for hftbacktest
+    Book(BookArgs),
     /// Counts per dataset and state, rate, ETA, workers
     Status(StatusArgs),
     /// List, show, retry or cancel tasks

@@ -131,6 +131,7 @@ async fn dispatch(
             commands::live::run(args, json, &terminal, &shutdown).await
         }
         Command::Export(command) => commands::export::run(command, json, &terminal).await,
+        Command::Book(args) => commands::book::run(args, json, &terminal).await,
         Command::Status(args) => commands::status::run(args, json, &terminal).await,
         Command::Tasks(command) => commands::tasks::run(command, json, &terminal).await,
         Command::Queue(command) => commands::queue::run(command, json, &terminal).await,

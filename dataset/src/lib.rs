@@ -2,6 +2,7 @@
 
 pub mod align;
 pub mod bars;
+pub mod books;
 pub mod export;
 pub mod load;
 pub mod normalise;

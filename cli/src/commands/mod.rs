@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub mod book;
 pub mod changes;
 pub mod cleanup;
 pub mod config;

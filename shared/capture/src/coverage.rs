@@ -20,7 +20,7 @@ pub struct Coverage {
     /// The market: `um`, `cm` or `spot`.
     pub market: String,
     /// What it holds of each stream, by the stream's name, as `btcusdt@depth@100ms`. Snapshots are told under
-    /// `btcusdt@snapshot`.
+    /// `btcusdt@snapshot` ([`crate::snapshot_stream`]).
     pub coverage: BTreeMap<String, Span>,
 }
 

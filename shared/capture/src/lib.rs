@@ -8,12 +8,18 @@
 //! {output}/cm/orderbook/…, {output}/spot/orderbook/…                                     the other markets
 //! ```
 
+mod columns;
 mod coverage;
 mod dataset;
+mod files;
+mod jsonl;
 mod names;
+mod reader;
 mod schema;
 
 pub use coverage::{COVERAGE_KEY, Coverage, Span};
 pub use dataset::Dataset;
+pub use files::{CaptureFile, files, snapshot_stream};
 pub use names::{Format, day_folder, format_of, jsonl_path, parquet_path};
+pub use reader::{TradeRow, Wanted, depth_rows, symbols, trade_rows};
 pub use schema::{level_field, level_fields, schema};

@@ -88,6 +88,24 @@ pub fn format_of(dataset: Dataset, file_name: &str) -> Option<Format> {
     fits.then_some(format)
 }
 
+/// When a file was flushed, by its name, in milliseconds: of JSON lines the begin of the day.
+pub(crate) fn flush_ms(file_name: &str) -> Option<i64> {
+    let stem = file_name.split_once('.')?.0;
+    let digits = stem
+        .split('_')
+        .find(|part| part.starts_with("20") && part.len() >= 8)?;
+    let number = |from: usize, to: usize| digits.get(from..to)?.parse::<i8>().ok();
+    let year = digits.get(..4)?.parse().ok()?;
+    let day = Date::new(year, number(4, 6)?, number(6, 8)?).ok()?;
+    let start_ms = tapemill_market::Period::Day(day).start_us() / 1000;
+    let Some(time) = digits.get(9..) else {
+        return Some(start_ms);
+    };
+    let part = |from: usize, to: usize| time.get(from..to)?.parse::<i64>().ok();
+    let seconds = part(0, 2)? * 3600 + part(2, 4)? * 60 + part(4, 6)?;
+    Some(start_ms + seconds * 1000 + part(6, 9)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,6 +126,18 @@ mod tests {
             jsonl_path(klines, Market::Cm, day),
             "cm/klines_1m_live/date=2025-09-22/klines_1m_live_20250922.jsonl"
         );
+    }
+
+    #[test]
+    fn a_name_tells_when_its_file_was_flushed() {
+        let time = |name| flush_ms(name);
+
+        assert_eq!(
+            time("klines_1m_live_20250922T101512123456_20abcdef.parquet"),
+            Some(1_758_536_112_123)
+        );
+        assert_eq!(time("orderbook_20250922.jsonl"), Some(1_758_499_200_000));
+        assert_eq!(time("orderbook_20251322.jsonl"), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::capture::is_capture;
 use crate::error::{LakeError, Result};
 use crate::local::LocalStore;
 use crate::paths::{LakePath, Layout, RAW, TablePath};
@@ -155,7 +156,7 @@ impl Lake {
         Ok(Some(usage))
     }
 
-    /// Every other Parquet file in a folder of a table: its name is not that of one.
+    /// Every other Parquet file in a folder of a table: its name is not that of one, nor of a capture.
     ///
     /// # Errors
     ///
@@ -172,6 +173,7 @@ impl Lake {
                 && !is_own
                 && !is_hidden
                 && TablePath::parse(path).is_none()
+                && !is_capture(path)
             {
                 strays.push(path.to_owned());
             }

@@ -16,6 +16,7 @@
 //! name goes in. [`CODEC`] is raised when the bytes for the same input change.
 
 mod availability;
+mod capture;
 mod catalogue;
 mod columns;
 mod content;
@@ -47,6 +48,7 @@ pub mod cleanup;
 pub mod tables;
 
 pub use availability::Series;
+pub use capture::{Capture, CaptureBatches};
 pub use catalogue::CatalogueRow;
 pub use content::{content_of, read_verified, verify_content};
 pub use dispute::Dispute;
