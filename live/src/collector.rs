@@ -77,7 +77,7 @@ impl Collector {
     /// [`LiveError`] where it cannot begin. Later nothing but being told to ends it.
     pub fn run(mut self) -> Result<State, LiveError> {
         let mut recorder = Recorder::new(self.session.clone(), &self.config);
-        for (stream, last) in self.sink.last()? {
+        for (stream, last) in self.sink.last(&recorder.followed())? {
             recorder.resume(&stream, last, "restart");
         }
         let runtime = tokio::runtime::Builder::new_current_thread()

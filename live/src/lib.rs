@@ -24,6 +24,6 @@ pub use error::{ConnectionError, LiveError, SinkError};
 pub use metrics::LiveMetrics;
 pub use recorder::{Counts, Heard, Received, Recorder, Wanted};
 pub use rows::{Batch, Entry, Origin};
-pub use sink::{JsonlSink, ParquetSink, Session, Sink, Stored};
+pub use sink::{Followed, JsonlSink, ParquetSink, Session, Sink, Stored};
 pub use socket::Address;
 pub use writer::Written;

@@ -33,6 +33,8 @@ def rows(output: Path, market: str, dataset: str) -> list[dict]:
         coverage = json.loads(pq.read_metadata(path).metadata[b"tapemill.live"])
         files.append((path.name.split("_")[-2], coverage["sequence"], path))
     found = []
+    for path in sorted(folder.glob("date=*/*.jsonl")):
+        found += [json.loads(line) for line in path.read_text().splitlines()]
     for _, _, path in sorted(files):
         found += pq.ParquetFile(path).read().to_pylist()
     return found

@@ -18,6 +18,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 struct Story {
     streams: Streams,
     market: String,
+    words: Vec<String>,
     live: Watched,
     folder: TempDir,
 }
@@ -28,20 +29,28 @@ impl Story {
         let symbols = tape.symbols.join(",");
         let streams = Streams::start([tape], options).expect("it plays");
         let folder = tempfile::tempdir().expect("a folder");
-        let live = Tapemill::new(BINARY)
-            .folder(folder.path())
-            .args(["live", "--market", &market, "--symbols", &symbols])
-            .args(["--streams", channels])
-            .args(["--rest", &streams.url_rest(), "--ws", &streams.url_ws()])
-            .args(["--flush-interval", "0.2", "--backoff", "0.03"])
-            .args(["--max-backoff", "0.1", "--output", "out"])
-            .args(more);
+        let (rest, ws) = (streams.url_rest(), streams.url_ws());
+        let words = ["live", "--market", &market, "--symbols", &symbols]
+            .into_iter()
+            .chain(["--streams", channels, "--rest", &rest, "--ws", &ws])
+            .chain(["--flush-interval", "0.2", "--backoff", "0.03"])
+            .chain(["--max-backoff", "0.1", "--output", "out"])
+            .chain(more.iter().copied());
+        let words: Vec<_> = words.map(str::to_owned).collect();
         Self {
-            live: Watched::start(live),
+            live: started(&folder, &words),
             streams,
             market,
+            words,
             folder,
         }
+    }
+
+    /// Kills the collector, and starts another in its place.
+    fn kill(&mut self) {
+        self.live.process.signal(libc::SIGKILL);
+        until("it is dead", || !self.live.process.is_running());
+        self.live = started(&self.folder, &self.words);
     }
 
     /// Waits until the tape is over and what came of it is stored; what was told of it.
@@ -74,6 +83,10 @@ impl Story {
         println!("{found}\n{}", told.stderr);
         found
     }
+}
+
+fn started(folder: &TempDir, words: &[String]) -> Watched {
+    Watched::start(Tapemill::new(BINARY).folder(folder.path()).args(words))
 }
 
 fn tape(file: &str) -> Option<Tape> {
@@ -218,4 +231,25 @@ fn with_two_connections_none_of_their_ends_costs_anything() {
 
     assert_eq!(found["lost"], 0, "{found}");
     assert_eq!(found["gaps"], 0, "{found}");
+}
+
+#[test]
+fn a_collector_that_is_killed_goes_on_behind_what_is_durable() {
+    for sink in ["parquet", "jsonl"] {
+        let Some(tape) = tape("hftbacktest-usdm/ethusdt_20240718.gz") else {
+            return;
+        };
+        let options = options(&tape, 20.0, StreamFaults::none());
+        let channels = "depth@0ms,bookTicker,trade";
+        let mut story = Story::begin(tape, channels, options, &["--sink", sink]);
+        for _ in 0..3 {
+            std::thread::sleep(Duration::from_millis(1_500));
+            story.kill();
+        }
+
+        let found = story.end();
+
+        assert_eq!(found["events"]["session_opened"], 4, "{found}");
+        assert!(found["gaps"].as_u64() > Some(3), "{found}");
+    }
 }

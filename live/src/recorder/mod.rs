@@ -12,7 +12,8 @@ use tapemill_stream::{
 };
 
 use crate::config::Config;
-use crate::rows::{Batch, Entry, Origin, Rows};
+use crate::rows::{Batch, Entry, Origin, Rows, dataset_of};
+use crate::sink::Followed;
 use stream::{Order, Stream, mark_of};
 
 pub use stream::Received;
@@ -138,6 +139,18 @@ impl Recorder {
     pub fn streams(&self) -> impl Iterator<Item = (&str, Kind)> {
         let streams = self.streams.iter();
         streams.map(|stream| (stream.name.as_str(), stream.channel.kind()))
+    }
+
+    /// All streams, as a sink is asked for what it has of them.
+    pub fn followed(&self) -> Vec<Followed> {
+        let streams = self.streams.iter();
+        streams
+            .map(|stream| Followed {
+                stream: stream.name.clone(),
+                dataset: dataset_of(stream.channel.kind()),
+                symbol: stream.symbol_name.to_string(),
+            })
+            .collect()
     }
 
     /// What was counted.

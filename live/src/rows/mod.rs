@@ -10,11 +10,24 @@ use arrow_array::RecordBatch;
 use tapemill_capture::{Dataset, Span};
 use tapemill_market::Interval;
 use tapemill_stream::{
-    AggTrade, Bar, BookTicker, Event, Liquidation, Mark, MarkPrice, Snapshot, Trade,
+    AggTrade, Bar, BookTicker, Event, Kind, Liquidation, Mark, MarkPrice, Snapshot, Trade,
 };
 
 use books::Books;
 pub use ledger::Entry;
+
+/// The dataset that messages of a kind become rows of.
+pub fn dataset_of(kind: Kind) -> Dataset {
+    match kind {
+        Kind::Depth => Dataset::OrderBook,
+        Kind::AggTrade => Dataset::Trades,
+        Kind::Trade => Dataset::RawTrades,
+        Kind::BookTicker => Dataset::BookTicker,
+        Kind::MarkPrice => Dataset::MarkPrice,
+        Kind::Kline(interval) => Dataset::Klines(interval),
+        Kind::ForceOrder => Dataset::Liquidations,
+    }
+}
 
 /// Where a row came from, and when.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -180,7 +193,8 @@ impl Rows {
             event_ms: trade.event_ms,
         };
         self.add_trade(symbol, trade, true, origin);
-        self.cover(Dataset::Trades, stream, mark);
+        // Under a name of its own: the stream's last row is not among them.
+        self.cover(Dataset::Trades, &format!("{stream}@filled"), mark);
         self.count += 1;
         self.bytes += 200;
     }
@@ -272,7 +286,7 @@ impl Rows {
 
 #[cfg(test)]
 mod tests {
-    use tapemill_stream::{Kind, Read};
+    use tapemill_stream::Read;
 
     use super::*;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampMillisecondType};
@@ -11,18 +12,25 @@ use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use tapemill_capture::jsonl_path;
+use tapemill_capture::{Dataset, jsonl_path};
 use tapemill_lake::{Lake, LakeError};
 
-use super::{Session, Sink, Stored};
+use tapemill_stream::Mark;
+
+use super::{Followed, Session, Sink, Stored, recent_folders};
 use crate::error::SinkError;
 use crate::rows::Batch;
+
+/// Bytes at the end of a file that are read to know what was stored last.
+const MOST_TAIL: u64 = 16 << 20;
 
 /// Appends to files below a folder. A file is locked while it is open, so that two collectors on one machine cannot write it.
 pub struct JsonlSink {
     root: PathBuf,
     session: Session,
     open: BTreeMap<PathBuf, File>,
+    /// What was read of a dataset to know what was stored last.
+    recent: Option<(Dataset, Arc<Vec<Value>>)>,
 }
 
 impl JsonlSink {
@@ -42,6 +50,7 @@ impl JsonlSink {
             root: root.to_owned(),
             session,
             open: BTreeMap::new(),
+            recent: None,
         })
     }
 
@@ -84,6 +93,73 @@ impl Sink for JsonlSink {
             rows: batch.rows.num_rows() as u64,
         })
     }
+
+    fn last(&mut self, streams: &[Followed]) -> Result<BTreeMap<String, Mark>, SinkError> {
+        let mut last = BTreeMap::new();
+        for followed in streams {
+            let lines = self.recent_lines(followed.dataset)?;
+            let row = lines.iter().rev().find(|row| {
+                row["symbol"] == followed.symbol
+                    && row["source"] != "rest"
+                    && row["is_snapshot"] != true
+            });
+            if let Some(mark) = row.and_then(mark_of) {
+                last.insert(followed.stream.clone(), mark);
+            }
+        }
+        Ok(last)
+    }
+}
+
+impl JsonlSink {
+    /// The last rows of a dataset within a day.
+    fn recent_lines(&mut self, dataset: Dataset) -> Result<Arc<Vec<Value>>, SinkError> {
+        if let Some((of, lines)) = &self.recent
+            && *of == dataset
+        {
+            return Ok(lines.clone());
+        }
+        let mut lines = Vec::new();
+        for folder in recent_folders(dataset, self.session.market) {
+            let folder = self.root.join(folder);
+            let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+            for path in entries.map(|entry| entry.path()) {
+                if path.extension().is_none_or(|end| end != "jsonl") {
+                    continue;
+                }
+                let failed = |error| LakeError::io("read", &path, error);
+                let mut file = File::open(&path).map_err(failed)?;
+                let length = file.metadata().map_err(failed)?.len();
+                file.seek(SeekFrom::Start(length.saturating_sub(MOST_TAIL)))
+                    .map_err(failed)?;
+                let mut tail = Vec::new();
+                file.take(MOST_TAIL)
+                    .read_to_end(&mut tail)
+                    .map_err(failed)?;
+                // The first line may be cut by where it was begun, the last by a crash.
+                let rows = tail.split(|&byte| byte == b'\n');
+                lines.extend(rows.filter_map(|line| serde_json::from_slice(line).ok()));
+            }
+            if !lines.is_empty() {
+                break;
+            }
+        }
+        let lines = Arc::new(lines);
+        self.recent = Some((dataset, lines.clone()));
+        Ok(lines)
+    }
+}
+
+/// Where a row stands in its stream.
+fn mark_of(row: &Value) -> Option<Mark> {
+    let names = ["final_update_id", "agg_id", "trade_id", "update_id"];
+    let received_ms = row["received_ns"].as_i64()?.div_euclid(1_000_000);
+    let event_ms = row["event_time"].as_i64().unwrap_or(received_ms);
+    let id = names.iter().find_map(|name| row[name].as_i64());
+    Some(Mark {
+        id: id.unwrap_or(event_ms),
+        event_ms,
+    })
 }
 
 /// Opens a day's file at its end; a last line that was cut by a crash is removed.

@@ -6,7 +6,8 @@ mod parquet;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tapemill_capture::Coverage;
+use jiff::Timestamp;
+use tapemill_capture::{Coverage, Dataset, day_folder};
 use tapemill_market::Market;
 use tapemill_stream::Mark;
 
@@ -37,14 +38,27 @@ pub trait Sink: Send {
     /// [`SinkError`]; then the same rows come again.
     fn store(&mut self, batch: &Batch, sequence: u64) -> Result<Stored, SinkError>;
 
-    /// What was stored last of each stream by earlier sessions, by the stream's name; those that are not known are left out.
+    /// What was stored last of these streams by earlier sessions; those that are not known are left out. Each stream is named with
+    /// its dataset and symbol.
     ///
     /// # Errors
     ///
     /// [`SinkError`] where that cannot be read.
-    fn last(&mut self) -> Result<BTreeMap<String, Mark>, SinkError> {
+    fn last(&mut self, streams: &[Followed]) -> Result<BTreeMap<String, Mark>, SinkError> {
+        let _ = streams;
         Ok(BTreeMap::new())
     }
+}
+
+/// A stream that a session goes on with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Followed {
+    /// Its name.
+    pub stream: String,
+    /// Where its rows are.
+    pub dataset: Dataset,
+    /// Its symbol.
+    pub symbol: String,
 }
 
 /// What a flush came to.
@@ -69,3 +83,13 @@ impl Session {
         }
     }
 }
+
+/// The folders that rows of the last day lie in, the newest first.
+fn recent_folders(dataset: Dataset, market: Market) -> Vec<String> {
+    let now_us = Timestamp::now().as_microsecond();
+    let days = [now_us, now_us - DAY_US].map(tapemill_market::day_of);
+    let days = days.into_iter().flatten();
+    days.map(|day| day_folder(dataset, market, day)).collect()
+}
+
+const DAY_US: i64 = 86_400_000_000;

@@ -1,5 +1,7 @@
 //! One Parquet file a dataset and flush.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -7,10 +9,12 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
-use tapemill_capture::{COVERAGE_KEY, Dataset, parquet_path};
+use tapemill_capture::{COVERAGE_KEY, Coverage, Dataset, parquet_path};
 use tapemill_lake::{Lake, LakeError, LakePath, Part};
 
-use super::{Session, Sink, Stored};
+use tapemill_stream::Mark;
+
+use super::{Followed, Session, Sink, Stored, recent_folders};
 use crate::error::SinkError;
 use crate::rows::Batch;
 
@@ -28,6 +32,9 @@ const RISING: [&str; 11] = [
     "first_trade_id",
     "last_trade_id",
 ];
+
+/// Footers that are read, from the newest on, to know what was stored last: a stream that none of them has is a new one.
+const MOST_FOOTERS: usize = 2_000;
 
 /// Writes files below a folder or a bucket.
 pub struct ParquetSink {
@@ -109,5 +116,48 @@ impl Sink for ParquetSink {
             bytes: self.file(batch, sequence)?,
             rows: batch.rows.num_rows() as u64,
         })
+    }
+
+    fn last(&mut self, streams: &[Followed]) -> Result<BTreeMap<String, Mark>, SinkError> {
+        let datasets: BTreeSet<Dataset> = streams.iter().map(|stream| stream.dataset).collect();
+        let mut last = BTreeMap::new();
+        for dataset in datasets {
+            let mut wanted: BTreeSet<&str> = streams
+                .iter()
+                .filter(|stream| stream.dataset == dataset)
+                .map(|stream| stream.stream.as_str())
+                .collect();
+            let mut files = Vec::new();
+            for folder in recent_folders(dataset, self.session.market) {
+                // By name, which is by the time of the flush.
+                let mut found = self.lake.captures(&folder)?;
+                found.sort();
+                files.extend(found.into_iter().rev());
+            }
+            for (path, _) in files.into_iter().take(MOST_FOOTERS) {
+                if wanted.is_empty() {
+                    break;
+                }
+                if !path.as_str().ends_with(".parquet") {
+                    continue;
+                }
+                let capture = self.lake.open_capture(&path)?;
+                let Some(coverage) = capture.key(COVERAGE_KEY) else {
+                    continue;
+                };
+                let coverage: Coverage = serde_json::from_str(coverage)
+                    .map_err(|error| self.lake.damaged(&path, &error))?;
+                for (stream, span) in coverage.coverage {
+                    if wanted.remove(stream.as_str()) {
+                        let mark = Mark {
+                            id: span.last_id,
+                            event_ms: span.last_ms,
+                        };
+                        last.insert(stream, mark);
+                    }
+                }
+            }
+        }
+        Ok(last)
     }
 }
