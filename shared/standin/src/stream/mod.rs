@@ -31,6 +31,7 @@ mod player;
 mod recording;
 mod reel;
 mod scan;
+mod script;
 mod socket;
 mod stage;
 mod tape;
@@ -50,6 +51,7 @@ pub use fault::{At, StreamFault, StreamFaults, StreamRule};
 pub use kind::Routing;
 pub use log::{Counts, Entry, Event, Fate, Happened};
 pub use options::{Begin, Limits, Speed, StreamOptions};
+pub use script::Script;
 pub(crate) use stage::Stage;
 pub use tape::{Frame, Snapshot, Tape};
 
@@ -157,7 +159,7 @@ impl Streams {
 
     /// What became of each frame whose time has come, in the order in which they came.
     pub fn log(&self) -> Vec<Entry> {
-        self.stage.player().entries()
+        self.stage.player().entries(0, usize::MAX)
     }
 
     /// What happened to the connections, in order.
