@@ -162,25 +162,27 @@ impl Stage {
                 let mut desk = self.desk.lock().unwrap_or_else(|e| e.into_inner());
                 let book = desk.books.entry(at).or_default();
                 book.bring_to(track, place);
-                self.state(track, cast, place, event_ms, &book.sides(limit))
+                let is_old = behind.is_some();
+                self.state(track, cast, (place, is_old), event_ms, &book.sides(limit))
             }
         };
         Told::Reply(200, body, None)
     }
 
-    /// A snapshot of a book after so many events.
+    /// A snapshot of a book after so many events, as it is or as an old one.
     fn state(
         &self,
         track: &Track,
         cast: &Cast,
-        place: usize,
+        (place, is_old): (usize, bool),
         event_ms: Option<i64>,
         sides: &str,
     ) -> String {
         let last = place.checked_sub(1);
         let last_id = last.and_then(|last| track.id(last)).or_else(|| {
-            // Before everything: where the first event goes on.
-            track.shots.first()?.previous_id()
+            // Before everything: where the first event goes on, or older than that.
+            let first = track.shots.first()?.previous_id()?;
+            first.checked_sub(u64::from(is_old))
         });
         let last_id = last_id.unwrap_or_default();
         if self.reel.market == Market::Spot {

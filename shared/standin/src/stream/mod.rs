@@ -79,7 +79,7 @@ impl Streams {
         tapes: impl IntoIterator<Item = Tape>,
         options: StreamOptions,
     ) -> Result<Self, StandinError> {
-        let listen = options.listen;
+        let (listen, most_weight) = (options.listen, options.most_weight);
         let failed = |source| StandinError::Listen {
             address: listen,
             source,
@@ -93,7 +93,10 @@ impl Streams {
             .build()
             .map_err(failed)?;
         let names: Vec<&str> = stage.casts.iter().map(|cast| &*cast.upper).collect();
-        let known = ExchangeOptions::new(&names, LISTED_MS);
+        let known = ExchangeOptions {
+            most_weight,
+            ..ExchangeOptions::new(&names, LISTED_MS)
+        };
         let (router, rest) = exchange::router(known, Some(Arc::clone(&stage)));
         let (stop, stopped) = oneshot::channel::<()>();
         let playing = Arc::clone(&stage);

@@ -85,6 +85,7 @@ async fn compare(tape: Tape, name: &str) -> usize {
     let market = tape.market;
     let options = StreamOptions {
         speed: Speed::Times(200.0),
+        most_weight: Some(u32::MAX),
         ..StreamOptions::new(market)
     };
     let streams = Streams::start([tape.clone()], options).unwrap();

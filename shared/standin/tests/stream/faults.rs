@@ -41,12 +41,15 @@ async fn struck(fault: StreamFault) -> (Vec<String>, Ended, Vec<Entry>) {
     let mut client = Client::connect(&streams.url_ws(), "/stream").await.unwrap();
     client.subscribe(1, &[DEPTH]).await;
     client.text().await;
-    assert!(streams.wait(Duration::from_secs(20)));
+    let reading = tokio::spawn(async move { client.rest().await });
+    while !streams.is_over() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
     streams.strike(StreamFault::Close {
         code: 1000,
         connection: None,
     });
-    let (texts, ended) = client.rest().await;
+    let (texts, ended) = reading.await.unwrap();
     (texts, ended, streams.log())
 }
 
