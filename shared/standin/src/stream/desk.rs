@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+use serde_json::{Map, json};
+
 use super::kind::Kind;
 use super::own_book::{self, OwnBook};
 use super::player::SnapshotFault;
@@ -9,6 +12,9 @@ use super::reel::{Cast, Print, Shot, Track};
 use super::scan;
 use super::stage::Stage;
 use crate::Market;
+
+/// Lines of the log of one answer.
+const MOST_LINES: usize = 100_000;
 
 /// Trades of one answer.
 const MOST_TRADES: usize = 1000;
@@ -41,18 +47,8 @@ impl Told {
 impl Stage {
     /// Answers what the tapes know; `None` is for others to answer.
     pub(crate) fn answer(&self, path: &str, pairs: &BTreeMap<&str, &str>) -> Option<Told> {
-        match path {
-            "/standin/go" => {
-                self.player().go();
-                self.pump.notify_one();
-                return Some(Told::Reply(200, "{}".to_owned(), None));
-            }
-            "/standin/counts" => {
-                let counts = self.counts();
-                let body = serde_json::to_string(&counts).unwrap_or_default();
-                return Some(Told::Reply(200, body, None));
-            }
-            _ => {}
+        if let Some(about) = path.strip_prefix("/standin/") {
+            return Some(self.answer_about_itself(about, pairs));
         }
         let version = match self.reel.market {
             Market::Um => "/fapi/v1/",
@@ -68,6 +64,49 @@ impl Stage {
             }
             _ => None,
         }
+    }
+
+    /// For tests that run it as a process of its own.
+    ///
+    /// | request | answer |
+    /// | --- | --- |
+    /// | `/standin/go` | begins all streams |
+    /// | `/standin/counts` | the sums over the log |
+    /// | `/standin/log?from=0&limit=100000` | entries of the log, one a line |
+    /// | `/standin/events` | what happened to connections, one a line |
+    /// | `/standin/strike?kind=close&code=1001` | lets a fault strike now |
+    fn answer_about_itself(&self, about: &str, pairs: &BTreeMap<&str, &str>) -> Told {
+        let number = |name: &str| pairs.get(name).and_then(|text| text.parse::<usize>().ok());
+        let body = match about {
+            "go" => {
+                self.player().go();
+                self.pump.notify_one();
+                "{}".to_owned()
+            }
+            "counts" => serde_json::to_string(&self.counts()).unwrap_or_default(),
+            "log" => {
+                let from = number("from").unwrap_or(0);
+                let limit = number("limit").unwrap_or(MOST_LINES).min(MOST_LINES);
+                json_lines(self.player().entries(from, limit))
+            }
+            "events" => json_lines(self.player().events.clone()),
+            "strike" => {
+                let fields = pairs.iter().map(|(name, text)| {
+                    let value = serde_json::from_str(text).unwrap_or_else(|_| json!(text));
+                    ((*name).to_owned(), value)
+                });
+                match serde_json::from_value(fields.collect::<Map<_, _>>().into()) {
+                    Ok(fault) => {
+                        self.player().strike_now(fault);
+                        self.pump.notify_one();
+                        "{}".to_owned()
+                    }
+                    Err(error) => return Told::Reply(400, error.to_string(), None),
+                }
+            }
+            _ => return Told::Reply(404, "{}".to_owned(), None),
+        };
+        Told::Reply(200, body, None)
     }
 
     /// How far the exchange's clock is off, and the symbols that are no longer traded.
@@ -123,25 +162,27 @@ impl Stage {
                 let mut desk = self.desk.lock().unwrap_or_else(|e| e.into_inner());
                 let book = desk.books.entry(at).or_default();
                 book.bring_to(track, place);
-                self.state(track, cast, place, event_ms, &book.sides(limit))
+                let is_old = behind.is_some();
+                self.state(track, cast, (place, is_old), event_ms, &book.sides(limit))
             }
         };
         Told::Reply(200, body, None)
     }
 
-    /// A snapshot of a book after so many events.
+    /// A snapshot of a book after so many events, as it is or as an old one.
     fn state(
         &self,
         track: &Track,
         cast: &Cast,
-        place: usize,
+        (place, is_old): (usize, bool),
         event_ms: Option<i64>,
         sides: &str,
     ) -> String {
         let last = place.checked_sub(1);
         let last_id = last.and_then(|last| track.id(last)).or_else(|| {
-            // Before everything: where the first event goes on.
-            track.shots.first()?.previous_id()
+            // Before everything: where the first event goes on, or older than that.
+            let first = track.shots.first()?.previous_id()?;
+            first.checked_sub(u64::from(is_old))
         });
         let last_id = last_id.unwrap_or_default();
         if self.reel.market == Market::Spot {
@@ -215,6 +256,11 @@ impl Stage {
         let stream = &player.streams[stream];
         (&self.reel.tracks[stream.track], &self.casts[stream.symbol])
     }
+}
+
+fn json_lines(rows: Vec<impl Serialize>) -> String {
+    let lines = rows.iter().map(|row| serde_json::to_string(row));
+    lines.flatten().map(|line| line + "\n").collect()
 }
 
 /// The first place of so many for which it does not hold any more.

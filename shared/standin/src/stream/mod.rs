@@ -31,6 +31,7 @@ mod player;
 mod recording;
 mod reel;
 mod scan;
+mod script;
 mod socket;
 mod stage;
 mod tape;
@@ -50,6 +51,7 @@ pub use fault::{At, StreamFault, StreamFaults, StreamRule};
 pub use kind::Routing;
 pub use log::{Counts, Entry, Event, Fate, Happened};
 pub use options::{Begin, Limits, Speed, StreamOptions};
+pub use script::Script;
 pub(crate) use stage::Stage;
 pub use tape::{Frame, Snapshot, Tape};
 
@@ -77,7 +79,7 @@ impl Streams {
         tapes: impl IntoIterator<Item = Tape>,
         options: StreamOptions,
     ) -> Result<Self, StandinError> {
-        let listen = options.listen;
+        let (listen, most_weight) = (options.listen, options.most_weight);
         let failed = |source| StandinError::Listen {
             address: listen,
             source,
@@ -91,7 +93,10 @@ impl Streams {
             .build()
             .map_err(failed)?;
         let names: Vec<&str> = stage.casts.iter().map(|cast| &*cast.upper).collect();
-        let known = ExchangeOptions::new(&names, LISTED_MS);
+        let known = ExchangeOptions {
+            most_weight,
+            ..ExchangeOptions::new(&names, LISTED_MS)
+        };
         let (router, rest) = exchange::router(known, Some(Arc::clone(&stage)));
         let (stop, stopped) = oneshot::channel::<()>();
         let playing = Arc::clone(&stage);
@@ -157,7 +162,7 @@ impl Streams {
 
     /// What became of each frame whose time has come, in the order in which they came.
     pub fn log(&self) -> Vec<Entry> {
-        self.stage.player().entries()
+        self.stage.player().entries(0, usize::MAX)
     }
 
     /// What happened to the connections, in order.

@@ -49,6 +49,8 @@ pub struct StreamOptions {
     pub routing: Routing,
     /// What a client may do.
     pub limits: Limits,
+    /// What an address may weigh a minute over REST, where it is not what the exchange allows.
+    pub most_weight: Option<u32>,
     /// What a connection may have waiting, in bytes, before it is reset as too slow.
     pub most_waiting: u64,
     /// What goes wrong.
@@ -68,6 +70,7 @@ impl StreamOptions {
             restamp: false,
             routing: Routing::of(market),
             limits: Limits::of(market),
+            most_weight: None,
             most_waiting: 64 << 20,
             faults: StreamFaults::none(),
         }

@@ -529,9 +529,9 @@ impl Player {
         })
     }
 
-    /// The log as it is told.
-    pub(super) fn entries(&self) -> Vec<Entry> {
-        let lines = self.log.lines.iter();
+    /// The log as it is told, from a line on, so many lines.
+    pub(super) fn entries(&self, from: usize, limit: usize) -> Vec<Entry> {
+        let lines = self.log.lines.iter().skip(from).take(limit);
         lines.map(|line| self.entry(line)).collect()
     }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use serde_json::Value;
+use tapemill_standin::Market;
+use tapemill_standin::stream::{Script, StreamOptions, Tape};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -102,4 +104,29 @@ pub fn get_json(url: &str, path: &str) -> Value {
 pub fn stream_of(text: &str) -> &str {
     let rest = text.strip_prefix("{\"stream\":\"").expect(text);
     rest.split('"').next().unwrap()
+}
+
+/// A made-up tape of one symbol, some seconds long.
+pub fn made_up(market: Market, symbol: &str, seconds: u32) -> Tape {
+    Script::new(market, &[symbol], seconds).tape().unwrap()
+}
+
+/// The messages of some streams of a tape, in the order of the tape.
+pub fn of_streams(tape: &Tape, names: &[&str]) -> Vec<String> {
+    let frames = tape.frames.iter();
+    let frames = frames.filter(|frame| names.contains(&&*frame.stream));
+    frames.map(|frame| frame.json.to_string()).collect()
+}
+
+/// Options that play at once, not waiting for snapshots.
+pub fn at_once(market: Market) -> StreamOptions {
+    StreamOptions {
+        wait_for_snapshot: false,
+        ..StreamOptions::new(market).fast()
+    }
+}
+
+/// The acknowledgement of a request.
+pub fn ack(id: u64) -> String {
+    format!(r#"{{"id":{id},"result":null}}"#)
 }
