@@ -5,7 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
-use tapemill_standin::stream::{Speed, StreamFault, StreamFaults, StreamOptions, Streams, Tape};
+use tapemill_standin::Market;
+use tapemill_standin::stream::{
+    Script, Speed, StreamFault, StreamFaults, StreamOptions, Streams, Tape,
+};
 use tapemill_tests::{Python, Tapemill, Watched, real_data, reference_folder, until};
 use tempfile::TempDir;
 
@@ -252,4 +255,54 @@ fn a_collector_that_is_killed_goes_on_behind_what_is_durable() {
         assert_eq!(found["events"]["session_opened"], 4, "{found}");
         assert!(found["gaps"].as_u64() > Some(3), "{found}");
     }
+}
+
+/// Every kind of stream of a market, with trades that are numbered, for so many seconds.
+fn made_up(seconds: u32) -> Tape {
+    let script = Script::new(Market::Um, &["BTCUSDT", "ETHUSDT"], seconds);
+    script.tape().expect("it can be made")
+}
+
+#[test]
+fn trades_of_a_hole_are_asked_for_and_come() {
+    let tape = made_up(60);
+    let frames = tape.frames.len() as u64;
+    let connection = None;
+    let ends = [
+        StreamFault::Reset { connection },
+        StreamFault::Drop {
+            stream: "btcusdt@aggTrade".to_owned(),
+            frames: 5,
+        },
+    ];
+    let faults = StreamFaults::random(11, 8, frames * 8 / 10, &ends);
+    let options = options(&tape, 12.0, faults);
+    let channels = "depth@100ms,aggTrade,bookTicker,markPrice@1s,forceOrder";
+    let story = Story::begin(tape, channels, options, &[]);
+
+    let found = story.end();
+
+    assert!(found["asked"].as_u64() > Some(0), "{found}");
+    assert!(found["events"]["filled"].as_u64() > Some(0), "{found}");
+}
+
+#[test]
+fn a_stream_that_is_silent_though_its_symbol_trades_is_connected_anew() {
+    let tape = made_up(40);
+    let options = options(&tape, 4.0, StreamFaults::none());
+    let channels = "aggTrade,bookTicker,markPrice@1s";
+    let silent = ["--silent-after", "1500ms"];
+    let story = Story::begin(tape, channels, options, &silent);
+    until("it brings something", || {
+        story.live.metric("tapemill_live_rows_total") > 50.0
+    });
+    story.streams.strike(StreamFault::Silence {
+        stream: Some("btcusdt@bookTicker".to_owned()),
+        ms: 10_000,
+    });
+
+    let found = story.end();
+
+    assert!(found["events"]["silent"].as_u64() > Some(0), "{found}");
+    assert!(found["gaps"].as_u64() > Some(0), "{found}");
 }
