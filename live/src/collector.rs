@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::connection::Shared;
 use crate::error::LiveError;
 use crate::lane::Lane;
-use crate::recorder::{Counts, Recorder};
+use crate::recorder::{Counts, Received, Recorder};
 use crate::rows::{Batch, Entry};
 use crate::sink::Sink;
 use crate::socket::Address;
@@ -131,7 +131,7 @@ impl Collector {
                 _ = ticks.tick() => {}
             }
             asks.take_wanted();
-            flow.check_clock(&shared);
+            flow.check_clock(&shared, received_now());
             flow.flush(&shared, &writer);
             watch(state(&shared, &writer));
         }
@@ -286,25 +286,55 @@ impl Flow {
     }
 
     /// Tells when the wall clock jumped.
-    fn check_clock(&mut self, shared: &Shared) {
-        let now = received_now();
+    fn check_clock(&mut self, shared: &Shared, now: Received) {
+        let Some(jump) = self.jump(now) else {
+            return;
+        };
+        let seconds = jump as f64 / 1e9;
+        tracing::warn!("the clock jumped by {seconds:.3} s");
+        let entry = Entry {
+            detail: Some(serde_json::json!({"seconds": seconds}).to_string()),
+            ..Entry::default()
+        };
+        let mut recorder = shared.recorder.borrow_mut();
+        recorder.tell("clock", now.ns, entry);
+    }
+
+    /// By how many nanoseconds the wall clock went another way than the one that never jumps, if it is much.
+    fn jump(&mut self, now: Received) -> Option<i64> {
         let (at, ns) = self.clock;
         let elapsed = now.at.duration_since(at);
         if elapsed < CLOCK {
-            return;
+            return None;
         }
         self.clock = (now.at, now.ns);
-        let expected = ns.saturating_add(i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX));
-        let jump = now.ns - expected;
-        if jump.abs() > JUMP_NS {
-            tracing::warn!("the clock jumped by {:.3} s", jump as f64 / 1e9);
-            let detail = serde_json::json!({"seconds": jump as f64 / 1e9});
-            let entry = Entry {
-                detail: Some(detail.to_string()),
-                ..Entry::default()
-            };
-            let mut recorder = shared.recorder.borrow_mut();
-            recorder.tell("clock", now.ns, entry);
-        }
+        let elapsed = i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX);
+        let jump = now.ns.saturating_sub(ns.saturating_add(elapsed));
+        (jump.abs() > JUMP_NS).then_some(jump)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tapemill_market::{Market, Symbol};
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_jumps_is_told_and_one_that_drifts_is_not() {
+        let symbol = Symbol::parse("BTCUSDT").unwrap();
+        let mut flow = Flow::new(&Config::new(Market::Um, vec![symbol], Vec::new()));
+        let (began, ns) = flow.clock;
+        let mut at = |seconds: u64, clock_ms: i64| {
+            flow.jump(Received {
+                ns: ns + clock_ms * 1_000_000,
+                at: began + Duration::from_secs(seconds),
+            })
+        };
+        assert_eq!(at(1, 1_010), None);
+        assert_eq!(at(2, 2_005), None);
+        assert_eq!(at(3, 1_000), Some(-2_005_000_000));
+        assert_eq!(at(4, 2_000), None);
+        assert_eq!(at(5, 3_603_000), Some(3_600_000_000_000));
     }
 }

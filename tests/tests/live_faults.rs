@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tapemill_standin::Market;
 use tapemill_standin::stream::{
-    Script, Speed, StreamFault, StreamFaults, StreamOptions, Streams, Tape,
+    At, Script, Speed, StreamFault, StreamFaults, StreamOptions, Streams, Tape,
 };
-use tapemill_tests::{Python, Tapemill, Watched, real_data, reference_folder, until};
+use tapemill_tests::{Disk, Python, Tapemill, Watched, real_data, reference_folder, until};
 use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tapemill-under-test");
@@ -28,10 +28,20 @@ struct Story {
 
 impl Story {
     fn begin(tape: Tape, channels: &str, options: StreamOptions, more: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self::begin_in(folder, tape, channels, options, more)
+    }
+
+    fn begin_in(
+        folder: TempDir,
+        tape: Tape,
+        channels: &str,
+        options: StreamOptions,
+        more: &[&str],
+    ) -> Self {
         let market = tape.market.as_str().to_owned();
         let symbols = tape.symbols.join(",");
         let streams = Streams::start([tape], options).expect("it plays");
-        let folder = tempfile::tempdir().expect("a folder");
         let (rest, ws) = (streams.url_rest(), streams.url_ws());
         let words = ["live", "--market", &market, "--symbols", &symbols]
             .into_iter()
@@ -305,4 +315,73 @@ fn a_stream_that_is_silent_though_its_symbol_trades_is_connected_anew() {
 
     assert!(found["events"]["silent"].as_u64() > Some(0), "{found}");
     assert!(found["gaps"].as_u64() > Some(0), "{found}");
+}
+
+#[test]
+fn a_full_disk_costs_nothing_once_there_is_room() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(disk) = Disk::mount(folder.path().join("out"), "size=200k") else {
+        return;
+    };
+    let tape = made_up(30);
+    let options = options(&tape, 5.0, StreamFaults::none());
+    let channels = "depth@100ms,aggTrade,bookTicker";
+    let story = Story::begin_in(folder, tape, channels, options, &[]);
+    until("the disk is full", || {
+        story.live.metric("tapemill_live_flush_failures_total") > 1.0
+    });
+    disk.enlarge("100m");
+
+    let found = story.end();
+
+    assert_eq!(
+        (&found["lost"], &found["gaps"]),
+        (&0.into(), &0.into()),
+        "{found}"
+    );
+    assert!(found["events"]["disk"].as_u64() > Some(0), "{found}");
+}
+
+#[test]
+fn a_ban_and_a_symbol_that_is_gone_are_told_and_the_others_go_on() {
+    let tape = made_up(40);
+    let banned = StreamFault::SnapshotError {
+        status: 418,
+        retry_after: Some(600),
+        times: 1,
+    };
+    let faults = StreamFaults::none().and(At::Start, banned);
+    let options = options(&tape, 5.0, faults);
+    let channels = "depth@100ms,aggTrade,bookTicker";
+    let story = Story::begin(tape, channels, options, &["--silent-after", "1500ms"]);
+    until("the ban is told", || story.live.said("snapshot") > 0);
+
+    let found = story.end();
+
+    assert_eq!(
+        (&found["lost"], &found["gaps"]),
+        (&0.into(), &0.into()),
+        "{found}"
+    );
+    assert!(found["events"]["banned"].as_u64() > Some(0), "{found}");
+    assert!(found["events"].get("resync").is_none(), "{found}");
+}
+
+#[test]
+fn a_symbol_that_is_delisted_is_told() {
+    let tape = made_up(40);
+    let options = options(&tape, 5.0, StreamFaults::none());
+    let silent = ["--silent-after", "1s"];
+    let story = Story::begin(tape, "aggTrade,bookTicker", options, &silent);
+    until("it brings something", || {
+        story.live.metric("tapemill_live_rows_total") > 50.0
+    });
+    story.streams.strike(StreamFault::Delist {
+        symbol: "ETHUSDT".to_owned(),
+    });
+    until("it is told", || story.live.said("ETHUSDT") > 0);
+
+    let found = story.end();
+
+    assert_eq!(found["events"]["delisted"], 1, "{found}");
 }
