@@ -1,12 +1,14 @@
 //! The collector: lanes of connections, what is asked for beside them, and the rows' way to the sink.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tapemill_exchange::Rest;
+use tapemill_market::Symbol;
 use tapemill_stream::{Kind, Limits, routes};
 use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::MissedTickBehavior;
@@ -20,6 +22,7 @@ use crate::error::LiveError;
 use crate::lane::Lane;
 use crate::recorder::{Counts, Received, Recorder};
 use crate::rows::{Batch, Entry};
+use crate::share::Right;
 use crate::sink::Sink;
 use crate::socket::Address;
 use crate::writer::{Writer, Written};
@@ -51,6 +54,27 @@ pub struct State {
     pub lags: Vec<i64>,
 }
 
+impl State {
+    /// Of several collectors together.
+    pub fn sum<'a>(states: impl Iterator<Item = &'a State>) -> State {
+        states.fold(State::default(), |mut sum, state| {
+            sum.counts.add(&state.counts);
+            sum.written.stored.files += state.written.stored.files;
+            sum.written.stored.bytes += state.written.stored.bytes;
+            sum.written.stored.rows += state.written.stored.rows;
+            sum.written.flushes += state.written.flushes;
+            sum.written.failures += state.written.failures;
+            sum.written.last_flush = sum.written.last_flush.max(state.written.last_flush);
+            sum.connections += state.connections;
+            sum.bytes += state.bytes;
+            sum.held.0 += state.held.0;
+            sum.held.1 += state.held.1;
+            sum.lags.extend(&state.lags);
+            sum
+        })
+    }
+}
+
 /// Collects until it is told to stop.
 pub struct Collector {
     /// What, and how.
@@ -63,6 +87,10 @@ pub struct Collector {
     pub sink: Box<dyn Sink>,
     /// Names this run.
     pub session: String,
+    /// Lasts while the symbols are this collector's to store.
+    pub right: Right,
+    /// Symbols that were another collector's, and the generations of their leases.
+    pub taken_over: BTreeMap<Symbol, u64>,
     /// Ends it; rows that are held are stored.
     pub draining: CancellationToken,
     /// Is told how it is, some times a second.
@@ -78,7 +106,10 @@ impl Collector {
     pub fn run(mut self) -> Result<State, LiveError> {
         let mut recorder = Recorder::new(self.session.clone(), &self.config);
         for (stream, last) in self.sink.last(&recorder.followed())? {
-            recorder.resume(&stream, last, "restart");
+            let symbol = stream.split('@').next().unwrap_or_default().to_uppercase();
+            let is_taken = self.taken_over.keys().any(|taken| taken.as_str() == symbol);
+            let cause = if is_taken { "takeover" } else { "restart" };
+            recorder.resume(&stream, last, cause);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -102,6 +133,8 @@ impl Collector {
             sink,
             draining,
             mut watch,
+            right,
+            taken_over,
             ..
         } = self;
         let writer = Writer::start(sink)?;
@@ -119,6 +152,15 @@ impl Collector {
         let asks = Asks::new(shared.clone(), config.clone(), rest, stop.clone());
         let asks = Rc::new(asks);
         tell(&shared, "session_opened", &config);
+        for (symbol, generation) in taken_over {
+            let entry = Entry {
+                symbol: Some(symbol.to_string()),
+                generation: i64::try_from(generation).ok(),
+                ..Entry::default()
+            };
+            let mut recorder = shared.recorder.borrow_mut();
+            recorder.tell("takeover", received_now().ns, entry);
+        }
         let lanes = open_lanes(&shared, &asks, &config, &stop);
 
         let mut flow = Flow::new(&config);
@@ -132,7 +174,10 @@ impl Collector {
             }
             asks.take_wanted();
             flow.check_clock(&shared, received_now());
-            flow.flush(&shared, &writer);
+            // Whose lease may have run out stores nothing until it is known.
+            if right.lasts() {
+                flow.flush(&shared, &writer);
+            }
             watch(state(&shared, &writer));
         }
         stop.cancel();
@@ -141,13 +186,20 @@ impl Collector {
             let _ = lane.await;
         }
         tell(&shared, "session_closed", &config);
-        let rest = flow.rest(&shared);
+        let rest = match right.lasts() {
+            true => flow.rest(&shared),
+            false => flow.drop_rest(&shared),
+        };
         let last = state(&shared, &writer);
         let written = tokio::task::spawn_blocking(move || writer.finish(rest)).await;
-        Ok(State {
+        let last = State {
             written: written.unwrap_or_default(),
+            connections: 0,
+            held: (0, 0),
             ..last
-        })
+        };
+        watch(last.clone());
+        Ok(last)
     }
 }
 
@@ -283,6 +335,14 @@ impl Flow {
         let mut rest = std::mem::take(&mut self.waiting);
         rest.extend(shared.recorder.borrow_mut().take_rows());
         rest
+    }
+
+    /// Rows that are another collector's to store.
+    fn drop_rest(&mut self, shared: &Shared) -> Vec<Batch> {
+        let dropped = self.rest(shared);
+        let rows: usize = dropped.iter().map(|batch| batch.rows.num_rows()).sum();
+        tracing::warn!("{rows} rows were not stored: their symbols are another collector's now");
+        Vec::new()
     }
 
     /// Tells when the wall clock jumped.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tapemill_archive::ArchiveError;
 use tapemill_exchange::ExchangeError;
 use tapemill_lake::LakeError;
+use tapemill_queue::QueueError;
 
 /// A collector cannot begin, or has to end.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,9 @@ pub enum LiveError {
     /// The place where rows go.
     #[error(transparent)]
     Sink(#[from] SinkError),
+    /// The queue that symbols are shared by.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
     /// The system gave no thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] std::io::Error),

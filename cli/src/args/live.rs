@@ -95,6 +95,28 @@ pub struct LiveArgs {
     /// Each stream by two connections; what comes twice is stored once
     #[arg(long, env = "TAPEMILL_REDUNDANT", help_heading = "Source")]
     pub redundant: bool,
+    /// Share the symbols with other collectors by leases in a queue beside this one; without it all are collected here
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "TAPEMILL_QUEUE",
+        help_heading = "Sharing"
+    )]
+    pub queue: Option<String>,
+    /// How long a lease lasts without a heartbeat: after so long another collector takes over
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = super::work::lease, env = "TAPEMILL_LEASE", help_heading = "Sharing")]
+    pub lease: Duration,
+    /// Collect at most so many symbols here
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), env = "TAPEMILL_MOST_SYMBOLS", help_heading = "Sharing")]
+    pub most_symbols: Option<u32>,
+    /// What this collector's name begins with [default: the host's name]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "TAPEMILL_NAME",
+        help_heading = "Sharing"
+    )]
+    pub name: Option<String>,
     /// End after so long [default: when told to]
     #[arg(long, value_name = "TIME", value_parser = some_time)]
     pub run_for: Option<Duration>,

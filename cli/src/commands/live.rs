@@ -1,14 +1,17 @@
 //! `live`.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tapemill_exchange::Rest;
 use tapemill_lake::Lake;
 use tapemill_live::{
-    Address, Collector, Config, JsonlSink, LiveMetrics, ParquetSink, Session, Sink, State,
+    Address, Collecting, Collector, Config, JsonlSink, Keeper, LiveError, LiveMetrics, ParquetSink,
+    Right, Session, Share, Sink, State,
 };
 use tapemill_market::{Market, Symbol};
+use tapemill_queue::{Budgets, WorkerId, redis, sqlite};
 use tapemill_runtime::{Router, Shutdown, exit};
 use tapemill_stream::{Channel, official_address};
 use tokio_util::sync::CancellationToken;
@@ -49,30 +52,12 @@ pub async fn run(
         ));
     }
     let symbols = symbols(&args, rest.as_deref()).await?;
-    let session = format!("{:08x}", rand::random::<u32>());
-    let sink = sink(&args, &lake, &session)?;
 
     let serving = Serving::new(shutdown);
     let metrics =
         LiveMetrics::register(serving.metrics.registry()).expect("they are registered once");
     let listen = args.listen.listen.as_deref();
     let server = serving.serve(listen, Router::new(), terminal).await?;
-    let draining = CancellationToken::new();
-    let (told, ended) = (shutdown.draining().clone(), draining.clone());
-    let run_for = args.run_for;
-    tokio::spawn(async move {
-        let end = async {
-            match run_for {
-                Some(time) => tokio::time::sleep(time).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = told.cancelled() => {}
-            () = end => {}
-        }
-        ended.cancel();
-    });
     terminal.say(&format!(
         "collecting {} of {} from {} into {}",
         args.streams,
@@ -80,7 +65,7 @@ pub async fn run(
         address.host(),
         lake.place()
     ));
-    let collector = Collector {
+    let recipe = Recipe {
         config: Config {
             flush_interval: args.flush_interval,
             max_batch_size: args.max_batch_size as usize,
@@ -93,22 +78,193 @@ pub async fn run(
             overlap: args.overlap,
             redundant: args.redundant,
             max_buffer: usize::try_from(args.max_buffer).unwrap_or(usize::MAX),
-            ..Config::new(args.market, symbols, channels)
+            ..Config::new(args.market, symbols.clone(), channels)
         },
         address,
         rest,
-        sink,
-        session,
-        draining,
-        watch: Box::new(move |state| metrics.take(&state)),
+        lake,
+        is_lines: args.sink == "jsonl",
+        totals: Arc::new(Totals::new(metrics)),
     };
-    let collected = tokio::task::spawn_blocking(move || collector.run()).await;
-    let state = collected.map_err(Failure::failed)??;
+    let draining = ending(shutdown, args.run_for);
+    let totals = recipe.totals.clone();
+    match &args.queue {
+        None => {
+            let share = Share {
+                symbols: symbols.into_iter().map(|symbol| (symbol, 1)).collect(),
+                right: Right::unlimited(),
+                ending: draining,
+            };
+            let collector = recipe.collector(share)?;
+            let collected = tokio::task::spawn_blocking(move || collector.run()).await;
+            collected.map_err(Failure::failed)??;
+        }
+        Some(url) => {
+            let url = beside(url)?;
+            terminal.say(&format!(
+                "symbols are shared by {}",
+                tapemill_queue::shown(&url)?
+            ));
+            let queue = tapemill_queue::open(&url, Budgets::default()).await?;
+            let keeper = Keeper {
+                queue: serving.measured(queue),
+                worker: args
+                    .name
+                    .as_deref()
+                    .map_or_else(WorkerId::fresh, WorkerId::named),
+                lease: args.lease,
+                market: args.market,
+                symbols,
+                most: args.most_symbols.map_or(usize::MAX, |most| most as usize),
+                draining,
+                start: move |share| begun(&recipe, share),
+            };
+            keeper.run().await?;
+        }
+    }
     if let Some(server) = server {
         server.stop().await;
     }
-    tell(&state, as_json, terminal);
+    tell(&totals.sum(), as_json, terminal);
     Ok(exit::DONE)
+}
+
+/// What every collector of this process has in common.
+struct Recipe {
+    config: Config,
+    address: Address,
+    rest: Option<Arc<Rest>>,
+    lake: Lake,
+    is_lines: bool,
+    totals: Arc<Totals>,
+}
+
+impl Recipe {
+    fn collector(&self, share: Share) -> Result<Collector, LiveError> {
+        let session = format!("{:08x}", rand::random::<u32>());
+        let named = Session {
+            market: self.config.market,
+            name: Arc::from(session.as_str()),
+        };
+        let sink: Box<dyn Sink> = match self.is_lines {
+            true => Box::new(JsonlSink::new(&self.lake, named)?),
+            false => Box::new(ParquetSink::new(self.lake.clone(), named)),
+        };
+        let (totals, number) = (self.totals.clone(), self.totals.number());
+        let taken_over = share
+            .symbols
+            .iter()
+            .filter(|(_, generation)| **generation > 1);
+        Ok(Collector {
+            taken_over: taken_over
+                .map(|(symbol, generation)| (symbol.clone(), *generation))
+                .collect(),
+            config: Config {
+                symbols: share.symbols.into_keys().collect(),
+                ..self.config.clone()
+            },
+            address: self.address.clone(),
+            rest: self.rest.clone(),
+            sink,
+            session,
+            right: share.right,
+            draining: share.ending,
+            watch: Box::new(move |state| totals.take(number, state)),
+        })
+    }
+}
+
+fn begun(recipe: &Recipe, share: Share) -> Result<Collecting, LiveError> {
+    let collector = recipe.collector(share)?;
+    let thread = std::thread::Builder::new().name("collector".to_owned());
+    thread
+        .spawn(move || collector.run())
+        .map_err(LiveError::Thread)
+}
+
+/// Fires when the process is told to end, or after a time.
+fn ending(shutdown: &Shutdown, run_for: Option<Duration>) -> CancellationToken {
+    let ending = CancellationToken::new();
+    let (told, fires) = (shutdown.draining().clone(), ending.clone());
+    tokio::spawn(async move {
+        let end = async {
+            match run_for {
+                Some(time) => tokio::time::sleep(time).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = told.cancelled() => {}
+            () = end => {}
+        }
+        fires.cancel();
+    });
+    ending
+}
+
+/// The queue of the leases, beside that of tasks: workers would claim symbols, and a pause would keep them from being taken over.
+fn beside(url: &str) -> Result<String, Failure> {
+    tapemill_queue::shown(url).map_err(|error| Failure::usage(error.to_string()))?;
+    if redis::is_redis_url(url) {
+        let name = redis::RedisUrl::parse(url)?.0.queue;
+        let (base, query) = url.split_once('?').unwrap_or((url, ""));
+        let others = query
+            .split('&')
+            .filter(|pair| !pair.is_empty() && !pair.starts_with("queue="));
+        let query: Vec<_> = others
+            .map(str::to_owned)
+            .chain([format!("queue={name}-live")])
+            .collect();
+        return Ok(format!("{base}?{}", query.join("&")));
+    }
+    let path = sqlite::parse_url(url)?;
+    let stem = path
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let name = match path.extension() {
+        Some(end) => format!("{stem}-live.{}", end.to_string_lossy()),
+        None => format!("{stem}-live"),
+    };
+    Ok(format!("sqlite:{}", path.with_file_name(name).display()))
+}
+
+/// The states of all collectors of this process, and their sum as metrics.
+struct Totals {
+    metrics: LiveMetrics,
+    states: Mutex<Vec<State>>,
+}
+
+impl Totals {
+    fn new(metrics: LiveMetrics) -> Self {
+        Self {
+            metrics,
+            states: Mutex::default(),
+        }
+    }
+
+    fn number(&self) -> usize {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        states.push(State::default());
+        states.len() - 1
+    }
+
+    fn take(&self, number: usize, state: State) {
+        let sum = {
+            let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+            states[number] = state;
+            let sum = State::sum(states.iter());
+            states[number].lags.clear();
+            sum
+        };
+        self.metrics.take(&sum);
+    }
+
+    fn sum(&self) -> State {
+        let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        State::sum(states.iter())
+    }
 }
 
 fn channels(list: &str, market: Market) -> Result<Vec<Channel>, Failure> {
@@ -158,19 +314,6 @@ async fn symbols(args: &LiveArgs, rest: Option<&Rest>) -> Result<Vec<Symbol>, Fa
         ))),
         None => Ok(named),
     }
-}
-
-fn sink(args: &LiveArgs, lake: &Lake, session: &str) -> Result<Box<dyn Sink>, Failure> {
-    let session = Session {
-        market: args.market,
-        name: Arc::from(session),
-    };
-    Ok(match args.sink.as_str() {
-        "jsonl" => Box::new(
-            JsonlSink::new(lake, session).map_err(|error| Failure::usage(error.to_string()))?,
-        ),
-        _ => Box::new(ParquetSink::new(lake.clone(), session)),
-    })
 }
 
 fn tell(state: &State, as_json: bool, terminal: &Terminal) {

@@ -80,6 +80,22 @@ pub struct Counts {
     pub unknown_fields: u64,
 }
 
+impl Counts {
+    /// Adds another recorder's.
+    pub fn add(&mut self, other: &Self) {
+        self.frames += other.frames;
+        self.rows += other.rows;
+        self.duplicates += other.duplicates;
+        self.gaps += other.gaps;
+        self.missing += other.missing;
+        self.filled += other.filled;
+        self.resyncs += other.resyncs;
+        self.old_snapshots += other.old_snapshots;
+        self.malformed += other.malformed;
+        self.unknown_fields += other.unknown_fields;
+    }
+}
+
 /// Streams, and what was stored of them.
 pub struct Recorder {
     market: Market,
