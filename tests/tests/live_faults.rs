@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tapemill_standin::Market;
@@ -384,4 +384,60 @@ fn a_symbol_that_is_delisted_is_told() {
     let found = story.end();
 
     assert_eq!(found["events"]["delisted"], 1, "{found}");
+}
+
+#[test]
+fn symbols_of_a_collector_that_died_are_taken_over_within_a_lease() {
+    let tape = made_up(60);
+    let options = options(&tape, 4.0, StreamFaults::none());
+    let channels = "depth@100ms,aggTrade,bookTicker,markPrice@1s";
+    let queue = ["--queue", "sqlite:queue.db", "--lease", "2s"];
+    let mut story = Story::begin(tape, channels, options, &queue);
+    let rows = |live: &Watched| live.metric("tapemill_live_rows_total");
+    until("the first collects", || rows(&story.live) > 0.0);
+    let second = started(&story.folder, &story.words);
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert_eq!(rows(&second), 0.0, "both collect the same");
+
+    let first = std::mem::replace(&mut story.live, second);
+    first.process.signal(libc::SIGKILL);
+    let killed = Instant::now();
+    until("the second collects", || rows(&story.live) > 0.0);
+
+    // A lease, and what a reaper and a claim may take.
+    let took = killed.elapsed();
+    assert!(took < Duration::from_secs(2 + 5), "{took:?}");
+    let found = story.end();
+    assert_eq!(found["events"]["takeover"], 2, "{found}");
+    assert!(found["gaps"].as_u64() > Some(0), "{found}");
+}
+
+#[test]
+fn collectors_that_begin_together_share_the_symbols() {
+    let tape = made_up(60);
+    let options = options(&tape, 6.0, StreamFaults::none());
+    let queue = [
+        "--queue",
+        "sqlite:queue.db",
+        "--lease",
+        "6s",
+        "--most-symbols",
+        "1",
+    ];
+    let story = Story::begin(tape, "aggTrade,bookTicker", options, &queue);
+    let other = started(&story.folder, &story.words);
+    let rows = |live: &Watched| live.metric("tapemill_live_rows_total");
+    until("both collect", || {
+        rows(&story.live) > 0.0 && rows(&other) > 0.0
+    });
+    assert!(story.streams.wait(LONGEST));
+    std::thread::sleep(Duration::from_millis(500));
+    other.process.signal(libc::SIGTERM);
+    other.wait().expect(0);
+
+    let found = story.end();
+
+    assert_eq!(found["gaps"], 0, "{found}");
+    assert_eq!(found["events"]["session_opened"], 2, "{found}");
+    assert_eq!(found["events"]["session_closed"], 2, "{found}");
 }
