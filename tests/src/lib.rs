@@ -1,6 +1,7 @@
 //! The harness of the end-to-end tests: the command, the outputs it makes, and independent readers of them.
 
 mod browser;
+mod captures;
 pub mod chaos;
 mod command;
 mod dashboards;
@@ -21,6 +22,7 @@ mod story;
 mod watched;
 
 pub use browser::browse;
+pub use captures::{BookRow, Deal, Depth, Recording};
 pub use command::{Finished, Running, Tapemill};
 pub use dashboards::{Asked, Dashboard, any_of, filled};
 pub use dice::Dice;

@@ -31,6 +31,12 @@ impl Python {
         Self(named.unwrap_or_else(|| workspace().join(".venv-qlib/bin/python")))
     }
 
+    /// One that has hftbacktest: `TEST_HFTBACKTEST_PYTHON`, else the environment that `scripts/test` makes.
+    pub fn with_hftbacktest() -> Self {
+        let named = std::env::var_os("TEST_HFTBACKTEST_PYTHON").map(PathBuf::from);
+        Self(named.unwrap_or_else(|| workspace().join(".venv-hftbacktest/bin/python")))
+    }
+
     /// A program that was installed with it.
     pub fn program(&self, name: &str) -> PathBuf {
         self.0.with_file_name(name)
