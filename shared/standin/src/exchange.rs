@@ -196,6 +196,20 @@ impl Shared {
         self.book().refusals.push((status, retry_after));
     }
 
+    /// What is played answers, if it knows. Books take time to be brought up to date: nothing else waits for them.
+    async fn told(&self, path: &str, query: &str) -> Option<Told> {
+        let stage = Arc::clone(self.stage.as_ref()?);
+        let (path, query) = (path.to_owned(), query.to_owned());
+        let answer = move || stage.answer(&path, &pairs_of(&query));
+        match tokio::task::spawn_blocking(answer).await {
+            Ok(told) => told,
+            Err(error) => {
+                tracing::error!(%error, "the stand-in has no answer");
+                None
+            }
+        }
+    }
+
     /// What follows from the options and the time alone.
     fn arithmetic(&self, path: &str, pairs: &BTreeMap<&str, &str>, now: i64) -> Reply {
         let stage = self.stage.as_ref();
@@ -224,10 +238,7 @@ async fn answer(
 ) -> Response<Body> {
     let query = query.unwrap_or_default();
     let now = now_ms();
-    let pairs: BTreeMap<&str, &str> = query
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .collect();
+    let pairs = pairs_of(&query);
     let path = uri.path().to_owned();
     let weight = weight_of(&path, &pairs);
     let most = state.options.most_weight(&path);
@@ -254,11 +265,7 @@ async fn answer(
             json!({"code": -1003, "msg": "Too many requests."}).to_string(),
             wait,
         ),
-        None => match state
-            .stage
-            .as_ref()
-            .and_then(|stage| stage.answer(&path, &pairs))
-        {
+        None => match state.told(&path, &query).await {
             Some(Told::Reply(status, body, wait)) => Reply(status, body, wait),
             Some(Told::Never) => std::future::pending().await,
             None => state.arithmetic(&path, &pairs, now),
@@ -279,6 +286,11 @@ async fn answer(
         response = response.header("retry-after", seconds);
     }
     response.body(Body::from(body)).unwrap_or_default()
+}
+
+fn pairs_of(query: &str) -> BTreeMap<&str, &str> {
+    let pairs = query.split('&');
+    pairs.filter_map(|pair| pair.split_once('=')).collect()
 }
 
 /// As the exchange documents it.

@@ -354,6 +354,10 @@ impl Player {
                 continue;
             }
             is_lost = false;
+            if connection.is_muted() {
+                self.log.add(line(id, Fate::Withheld));
+                continue;
+            }
             let print = Print {
                 cast: &self.casts[self.streams[at].symbol],
                 lap: (lap, track.lap),
@@ -560,6 +564,9 @@ fn hit(connection: &mut Connection, fault: &StreamFault, wall_ms: i64) {
         StreamFault::Stall { ms, .. } => {
             let until = Instant::now().checked_add(Duration::from_millis(*ms));
             connection.stalled_until = until;
+        }
+        StreamFault::Mute { ms, .. } => {
+            connection.muted_until = Instant::now().checked_add(Duration::from_millis(*ms));
         }
         StreamFault::Oversize { bytes, .. } => {
             let (before, after) = (r#"{"stream":"x@big","data":{"e":""#, r#""}}"#);
