@@ -239,20 +239,17 @@ async fn a_stalled_connection_gets_everything_later() {
     };
     let streams = started(StreamFaults::none().and(at_place(), stall));
     let mut client = Client::connect(&streams.url_ws(), "/stream").await.unwrap();
+    let asked = Instant::now();
+
     client.subscribe(1, &[DEPTH]).await;
     client.text().await;
-
-    let mut gaps = Vec::new();
     let mut texts = Vec::new();
     for _ in recorded() {
-        let asked = Instant::now();
         texts.push(client.text().await);
-        gaps.push(asked.elapsed());
     }
 
     assert!(texts == recorded());
-    let longest = gaps.iter().max().unwrap();
-    assert!(*longest > Duration::from_millis(250), "{longest:?}");
+    assert!(asked.elapsed() >= Duration::from_millis(300));
 }
 
 #[tokio::test]
