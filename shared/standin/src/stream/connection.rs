@@ -37,6 +37,7 @@ pub(super) struct Connection {
     pub ending: Option<(Ending, String)>,
     pub close_at: Option<Instant>,
     pub stalled_until: Option<Instant>,
+    pub muted_until: Option<Instant>,
     pub wake: Arc<Notify>,
 }
 
@@ -53,6 +54,7 @@ impl Connection {
             ending: None,
             close_at: None,
             stalled_until: None,
+            muted_until: None,
             wake: Arc::new(Notify::new()),
         }
     }
@@ -60,6 +62,11 @@ impl Connection {
     /// Whether frames still go to it.
     pub(super) fn is_open(&self) -> bool {
         self.ending.is_none()
+    }
+
+    /// Whether frames are kept back from it.
+    pub(super) fn is_muted(&self) -> bool {
+        self.muted_until.is_some_and(|until| Instant::now() < until)
     }
 
     /// Bytes that wait.

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, json};
 
+use super::cast::Cast;
 use super::kind::Kind;
 use super::own_book::{self, OwnBook};
 use super::player::SnapshotFault;
-use super::reel::{Cast, Print, Shot, Track};
+use super::reel::{Print, Shot, Track};
 use super::scan;
 use super::stage::Stage;
 use crate::Market;
@@ -197,11 +198,7 @@ impl Stage {
         let event_ms = event_ms.or_else(|| time("E")).unwrap_or_default();
         let trade_ms = time("T").unwrap_or_default();
         let named = match self.reel.market {
-            Market::Cm => format!(
-                "\"symbol\":\"{}\",\"pair\":\"{}\",",
-                cast.upper,
-                cast.pair()
-            ),
+            Market::Cm => format!("\"symbol\":\"{}\",\"pair\":\"{}\",", cast.upper, cast.pair),
             _ => String::new(),
         };
         format!("{{\"lastUpdateId\":{last_id},\"E\":{event_ms},\"T\":{trade_ms},{named}{sides}}}")

@@ -84,6 +84,14 @@ pub enum StreamFault {
         /// How long, in milliseconds of the tape.
         ms: u64,
     },
+    /// A connection delivers no frame for a while, though it answers pings and requests. Others deliver theirs.
+    Mute {
+        /// How long, in milliseconds of the clock.
+        ms: u64,
+        /// Which connection.
+        #[serde(default)]
+        connection: Option<u32>,
+    },
     /// So many frames of a stream are kept back, from this moment on.
     Drop {
         /// As clients know it.
@@ -227,6 +235,7 @@ impl StreamFault {
             Self::Close { connection, .. }
             | Self::Reset { connection }
             | Self::Stall { connection, .. }
+            | Self::Mute { connection, .. }
             | Self::Oversize { connection, .. }
             | Self::UnknownEvent { connection }
             | Self::ServerShutdown { connection, .. } => *connection,

@@ -17,7 +17,7 @@ pub enum Fate {
     Lost,
     /// Its connection ended before all of it was handed to the socket.
     Cut,
-    /// A fault kept it back.
+    /// A fault kept it back, from all or from its connection.
     Withheld,
     /// A fault made it unreadable. It was handed to the socket.
     Damaged,

@@ -19,6 +19,7 @@
 //! A frame's time comes whether anybody listens or not: what nobody is subscribed to is lost, and logged so.
 
 mod ask;
+mod cast;
 mod connection;
 mod desk;
 mod fault;

@@ -1,16 +1,19 @@
 //! Plays the tapes: which frame is due, whom it goes to, and what went wrong on the way.
 
+mod strike;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::cast::Cast;
 use super::connection::{Connection, Ending};
 use super::fault::{Pending, StreamFault};
 use super::log::{Entry, Event, Fate, Happened, Line, Log, NOBODY};
 use super::options::{Begin, Speed, StreamOptions};
-use super::reel::{Cast, Print, Reel, Track};
-use super::wire;
+use super::reel::{Print, Reel, Track};
+use strike::twist;
 
 /// Frames played at one go, before others get their turn.
 const AT_ONCE: usize = 2_000;
@@ -95,6 +98,8 @@ pub(super) struct Player {
     started: Instant,
     /// Where the clock of tapes stands at full speed.
     clock_ns: i64,
+    /// Of what is played or strikes just now, by the clock of tapes.
+    moment_ns: i64,
     /// When the first stream began, by the clock of tapes.
     first_ns: Option<i64>,
     asked_for: usize,
@@ -146,6 +151,7 @@ impl Player {
             skew_ms: 0,
             started: Instant::now(),
             clock_ns: 0,
+            moment_ns: 0,
             first_ns: None,
             asked_for: 0,
             is_waiting_for_room: false,
@@ -271,9 +277,14 @@ impl Player {
         self.is_waiting_for_room = false;
         for _ in 0..AT_ONCE {
             let now_ns = self.now_ns();
-            while let Some(fault) = self.fault_of_time(now_ns) {
-                let all: Vec<u32> = self.connections.keys().copied().collect();
-                self.strike(fault, &all);
+            let next_ns = self.due.peek().map(|Reverse(due)| due.at_ns);
+            // However late it is: what lies before a fault comes before it.
+            let until_ns = match (self.options.speed, next_ns) {
+                (Speed::Fast, Some(next_ns)) => next_ns,
+                (_, next_ns) => next_ns.unwrap_or(now_ns).min(now_ns),
+            };
+            while let Some(fault) = self.fault_of_time(until_ns) {
+                self.strike_all(fault);
             }
             let Some(Reverse(due)) = self.due.peek() else {
                 return self.next_fault().map_or(Next::Told, Next::At);
@@ -289,6 +300,7 @@ impl Player {
                 return Next::At(self.next_fault().map_or(due, |fault| fault.min(due)));
             }
             if let Some(Reverse(due)) = self.due.pop() {
+                self.moment_ns = due.at_ns;
                 self.play_frame(due.stream);
                 self.schedule(due.stream);
             }
@@ -296,9 +308,13 @@ impl Player {
         Next::Now
     }
 
-    fn fault_of_time(&mut self, now_ns: i64) -> Option<StreamFault> {
-        let since_ms = (now_ns - self.first_ns?).max(0) / 1_000_000;
-        self.pending.of_time(since_ms.unsigned_abs())
+    fn fault_of_time(&mut self, until_ns: i64) -> Option<StreamFault> {
+        let first_ns = self.first_ns?;
+        let since_ms = (until_ns - first_ns).max(0) / 1_000_000;
+        let at_ms = self.pending.next_ms()?;
+        let fault = self.pending.of_time(since_ms.unsigned_abs())?;
+        self.moment_ns = first_ns + at_ms as i64 * 1_000_000;
+        Some(fault)
     }
 
     fn next_fault(&self) -> Option<Instant> {
@@ -325,7 +341,6 @@ impl Player {
             twists.extend(self.strike(fault, &subscribers));
         }
         self.log.counts.played += 1;
-        let now_ns = self.now_ns();
         let stream = &mut self.streams[at];
         stream.next += 1;
         let line = |connection, fate| Line {
@@ -336,7 +351,7 @@ impl Player {
         };
         let is_withheld = stream.withheld > 0;
         stream.withheld = stream.withheld.saturating_sub(1);
-        if is_withheld || self.delisted[stream.symbol] || now_ns < stream.silent_until_ns {
+        if is_withheld || self.delisted[stream.symbol] || self.moment_ns < stream.silent_until_ns {
             self.log.add(line(NOBODY, Fate::Withheld));
             return;
         }
@@ -354,6 +369,10 @@ impl Player {
                 continue;
             }
             is_lost = false;
+            if connection.is_muted() {
+                self.log.add(line(id, Fate::Withheld));
+                continue;
+            }
             let print = Print {
                 cast: &self.casts[self.streams[at].symbol],
                 lap: (lap, track.lap),
@@ -385,83 +404,6 @@ impl Player {
         if is_lost {
             self.log.add(line(NOBODY, Fate::Lost));
         }
-    }
-
-    /// Lets a fault strike, on the connections of its moment where it names none. What it does to the frame of its
-    /// moment comes back.
-    pub(super) fn strike(&mut self, fault: StreamFault, of_moment: &[u32]) -> Option<StreamFault> {
-        let kind = fault.name();
-        self.note(fault.connection(), Happened::Fault { kind });
-        let now_ns = self.now_ns();
-        let named = fault.connection().map(|connection| vec![connection]);
-        let targets = named.unwrap_or_else(|| of_moment.to_vec());
-        let wall_ms = self.wall_ms();
-        for id in targets {
-            let Some(connection) = self.connections.get_mut(&id) else {
-                continue;
-            };
-            if connection.is_open() {
-                hit(connection, &fault, wall_ms);
-            }
-            connection.wake.notify_one();
-        }
-        match fault {
-            StreamFault::Silence { stream, ms } => {
-                let until = now_ns.saturating_add((ms as i64).saturating_mul(1_000_000));
-                let streams = self.streams.iter_mut();
-                streams
-                    .filter(|known| stream.as_ref().is_none_or(|name| **name == *known.name))
-                    .for_each(|stream| stream.silent_until_ns = until);
-            }
-            StreamFault::Drop { stream, frames } => {
-                if let Some(&at) = self.by_name.get(stream.as_str()) {
-                    self.streams[at].withheld += frames;
-                }
-            }
-            StreamFault::RefuseHandshake {
-                status,
-                retry_after,
-                times,
-            } => {
-                let refusals = (0..times).map(|_| (status, retry_after));
-                self.refusals.handshakes.extend(refusals);
-            }
-            StreamFault::OldSnapshot { behind, times } => {
-                self.spoil(SnapshotFault::Old(behind), times);
-            }
-            StreamFault::SnapshotTimeout { times } => self.spoil(SnapshotFault::Never, times),
-            StreamFault::SnapshotError {
-                status,
-                retry_after,
-                times,
-            } => self.spoil(SnapshotFault::Status(status, retry_after), times),
-            StreamFault::Delist { symbol } => {
-                let at = self.casts.iter().position(|cast| cast.upper == symbol);
-                at.into_iter().for_each(|at| self.delisted[at] = true);
-            }
-            StreamFault::AckError { times } => self.refusals.acks += times,
-            StreamFault::ClockSkew { ms } => self.skew_ms = ms,
-            StreamFault::Duplicate
-            | StreamFault::Malformed
-            | StreamFault::BadUtf8
-            | StreamFault::HalfFrame
-            | StreamFault::UnknownField => return Some(fault),
-            _ => {}
-        }
-        None
-    }
-
-    /// Lets a fault strike on all connections; one that is about a frame strikes the next.
-    pub(super) fn strike_now(&mut self, fault: StreamFault) {
-        let all: Vec<u32> = self.connections.keys().copied().collect();
-        if let Some(twist) = self.strike(fault, &all) {
-            self.pending.put_next(self.log.counts.played, twist);
-        }
-    }
-
-    fn spoil(&mut self, how: SnapshotFault, times: u64) {
-        let faults = (0..times).map(|_| how);
-        self.refusals.snapshots.extend(faults);
     }
 
     /// Lets a connection have a stream, and begins it if it has to.
@@ -547,77 +489,4 @@ impl Player {
             fate: line.fate,
         }
     }
-}
-
-/// What a fault does to a connection.
-fn hit(connection: &mut Connection, fault: &StreamFault, wall_ms: i64) {
-    match fault {
-        StreamFault::Close { code: 1006, .. } => {
-            connection.end(Ending::Shut, "ended without a close frame".to_owned());
-        }
-        StreamFault::Close { code, .. } => connection.close(*code, "as it was told"),
-        StreamFault::Reset { .. } => connection.end(Ending::Reset, "reset".to_owned()),
-        StreamFault::Stall { ms, .. } => {
-            let until = Instant::now().checked_add(Duration::from_millis(*ms));
-            connection.stalled_until = until;
-        }
-        StreamFault::Oversize { bytes, .. } => {
-            let (before, after) = (r#"{"stream":"x@big","data":{"e":""#, r#""}}"#);
-            let filler = "x".repeat(bytes.saturating_sub(before.len() + after.len()));
-            let text = [before, &filler, after].concat();
-            connection.say(&text);
-        }
-        StreamFault::UnknownEvent { .. } => {
-            let data = format!(r#"{{"e":"somethingNew","E":{wall_ms},"s":"NEWUSDT","z":[1]}}"#);
-            let text = match connection.is_raw {
-                true => data,
-                false => format!(r#"{{"stream":"newusdt@somethingNew","data":{data}}}"#),
-            };
-            connection.say(&text);
-        }
-        StreamFault::ServerShutdown { close_after_ms, .. } => {
-            let text = format!(r#"{{"e":"serverShutdown","E":{wall_ms}}}"#);
-            connection.say(&text);
-            let close_at = Instant::now().checked_add(Duration::from_millis(*close_after_ms));
-            connection.close_at = close_at;
-        }
-        _ => {}
-    }
-}
-
-/// Puts a frame as faults made it, and says what will have become of it.
-fn twist(connection: &mut Connection, mut text: Vec<u8>, twists: &[StreamFault]) -> Fate {
-    let mut fate = Fate::Sent;
-    for twist in twists {
-        match twist {
-            StreamFault::Malformed => {
-                text.truncate(text.len() * 2 / 3);
-                fate = Fate::Damaged;
-            }
-            StreamFault::BadUtf8 => {
-                let middle = text.len() / 2;
-                text[middle] = 0xff;
-                fate = Fate::Damaged;
-            }
-            StreamFault::UnknownField => {
-                let ends: &[u8] = if connection.is_raw { b"}" } else { b"}}" };
-                text.truncate(text.len() - ends.len());
-                text.extend(br#","zz":{"new":[1,"2"]}"#);
-                text.extend(ends);
-            }
-            StreamFault::Duplicate => {
-                connection.put(|out| wire::message(out, wire::TEXT, &text));
-            }
-            StreamFault::HalfFrame => {
-                let mut whole = Vec::new();
-                wire::message(&mut whole, wire::TEXT, &text);
-                connection.put(|out| out.extend(&whole[..whole.len() / 2]));
-                connection.end(Ending::Shut, "ended within a frame".to_owned());
-                return Fate::Cut;
-            }
-            _ => {}
-        }
-    }
-    connection.put(|out| wire::message(out, wire::TEXT, &text));
-    fate
 }

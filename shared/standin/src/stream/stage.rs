@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::cast::Cast;
 use super::desk::Desk;
 use super::log::Counts;
 use super::options::StreamOptions;
 use super::player::{Next, Player};
-use super::reel::{Cast, Reel};
+use super::reel::Reel;
 use super::tape::Tape;
 use crate::StandinError;
 

@@ -80,11 +80,12 @@ fn levels(side: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Plays a tape fast and asks for books while it runs; how many were held against books kept here.
+/// Plays a tape in a second or two and asks for books while it runs; how many were held against books kept here.
 async fn compare(tape: Tape, name: &str) -> usize {
     let market = tape.market;
+    let length_ns = tape.frames.last().map_or(0, |frame| frame.at_ns);
     let options = StreamOptions {
-        speed: Speed::Times(200.0),
+        speed: Speed::Times(length_ns as f64 / 1.5e9),
         most_weight: Some(u32::MAX),
         ..StreamOptions::new(market)
     };

@@ -252,7 +252,7 @@ async fn a_ping_is_answered_with_what_it_says() {
 async fn who_answers_no_ping_is_closed() {
     let mut options = at_once(Market::Um);
     options.limits.ping_every = Duration::from_millis(20);
-    options.limits.pong_due = Duration::from_millis(200);
+    options.limits.pong_due = Duration::from_secs(1);
     let streams = Streams::start([made_up(Market::Um, "BTCUSDT", 1)], options).unwrap();
     let url = streams.url_ws();
 
@@ -261,7 +261,7 @@ async fn who_answers_no_ping_is_closed() {
     let mut heard = Client::connect(&url, "/stream").await.unwrap();
     let reading = tokio::spawn(async move {
         let mut pings = 0;
-        while pings < 50 {
+        while pings < 60 {
             if let Some(Ok(Message::Ping(_))) = heard.next().await {
                 pings += 1;
             }
@@ -270,6 +270,9 @@ async fn who_answers_no_ping_is_closed() {
     });
     let _open = reading.await.unwrap();
 
+    while streams.counts().connections > 1 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let mut last = None;
     while let Some(Ok(message)) = deaf.next().await {
         if let Message::Close(close) = message {

@@ -1,30 +1,29 @@
 //! What was recorded comes out again.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tapemill_standin::Market;
-use tapemill_standin::stream::{Fate, StreamOptions, Streams, Tape};
+use tapemill_standin::stream::{Fate, StreamFault, StreamOptions, Streams, Tape};
 
 use crate::client::{Client, get, stream_of};
 use crate::real;
 
-/// The paths that deliver everything together, each with the kinds it delivers.
-fn paths(market: Market) -> [(&'static str, fn(&str) -> bool); 2] {
-    let is_public = |name: &str| {
-        ["@depth", "@bookTicker", "@trade"]
-            .iter()
-            .any(|kind| name.contains(kind))
-    };
+/// The paths of a market that deliver everything together, and whether they deliver the public kinds.
+fn paths(market: Market) -> &'static [(&'static str, Option<bool>)] {
     match market {
-        Market::Um => [
-            ("/public/stream", is_public),
-            ("/market/stream", |name| {
-                name.contains("@aggTrade") || name.contains("@kline") || name.contains("@markPrice")
-            }),
+        Market::Um => &[
+            ("/public/stream", Some(true)),
+            ("/market/stream", Some(false)),
         ],
-        _ => [("/stream", is_public), ("/stream", |_| false)],
+        _ => &[("/stream", None)],
     }
+}
+
+fn is_public(name: &str) -> bool {
+    let kinds = ["@depth", "@bookTicker", "@trade"];
+    kinds.iter().any(|kind| name.contains(kind))
 }
 
 /// Everything of a tape, as two connections get it.
@@ -36,12 +35,9 @@ async fn play(tape: Tape) -> (Streams, Vec<Vec<String>>) {
     let streams = Streams::start([tape], options).unwrap();
     let url = streams.url_ws();
     let mut readers = Vec::new();
-    for (path, delivers) in paths(market) {
-        let wanted: Vec<_> = names
-            .iter()
-            .filter(|name| delivers(name))
-            .cloned()
-            .collect();
+    for &(path, public) in paths(market) {
+        let is_wanted = |name: &&Arc<str>| public.is_none_or(|public| is_public(name) == public);
+        let wanted: Vec<Arc<str>> = names.iter().filter(is_wanted).cloned().collect();
         if wanted.is_empty() {
             continue;
         }
@@ -71,7 +67,7 @@ async fn play(tape: Tape) -> (Streams, Vec<Vec<String>>) {
     })
     .await
     .unwrap();
-    streams.strike(tapemill_standin::stream::StreamFault::Close {
+    streams.strike(StreamFault::Close {
         code: 1000,
         connection: None,
     });

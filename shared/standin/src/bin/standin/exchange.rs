@@ -15,7 +15,7 @@ pub const USAGE: &str = "\
 usage: standin exchange (--recording FILE … | --script um|cm|spot) [--script-symbols A,B] [--script-seconds 60]
   [--script-seed 1] [--symbols N] [--speed 1|fast] [--begin subscribe|go|N] [--laps 1] [--depth-speed 100ms]
   [--routing plain|split|silent] [--wait-for-snapshot yes] [--restamp yes] [--faults FILE.json]
-  [--listen 127.0.0.1:0] [--log FILE.jsonl] [--events FILE.jsonl]";
+  [--most-weight N] [--listen 127.0.0.1:0] [--log FILE.jsonl] [--events FILE.jsonl]";
 
 /// Everything asked for.
 pub struct Asked {
@@ -71,6 +71,7 @@ pub fn read(mut args: impl Iterator<Item = String>) -> Result<Asked, String> {
         match flag.as_str() {
             "--symbols" => options.symbols = Some(value.parse().map_err(|_| number())?),
             "--laps" => options.laps = value.parse().map_err(|_| number())?,
+            "--most-weight" => options.most_weight = Some(value.parse().map_err(|_| number())?),
             "--wait-for-snapshot" => options.wait_for_snapshot = is_yes()?,
             "--restamp" => options.restamp = is_yes()?,
             "--depth-speed" => depth_speed = Some(value),
