@@ -4,6 +4,7 @@
 
 mod commands;
 mod export;
+mod forecast;
 mod output;
 mod selection;
 mod source;
@@ -21,6 +22,9 @@ pub use commands::{
     WorkerArgs,
 };
 pub use export::{ExportArgs, ExportArrowArgs, ExportCommand, ExportCsvArgs, ExportQlibArgs};
+pub use forecast::{
+    ForecastArgs, ForecastCommand, ForecastEvaluateArgs, ForecastPredictArgs, ForecastTrainArgs,
+};
 pub use output::{OutputArgs, ShapeArgs};
 pub use selection::{SelectionArgs, SymbolDaysArgs};
 pub use source::{AskingArgs, RestArgs, SourceArgs};
@@ -105,6 +109,9 @@ pub enum Command {
     /// Write what the output has as other programs want it
     #[command(subcommand)]
     Export(ExportCommand),
+    /// Train, score and run a forecaster; needs a build with the feature forecast
+    #[command(subcommand)]
+    Forecast(ForecastCommand),
     /// Counts per dataset and state, rate, ETA, workers
     Status(StatusArgs),
     /// List, show, retry or cancel tasks

@@ -8,6 +8,7 @@ pub mod demo;
 mod ended;
 pub mod export;
 pub mod fetch;
+pub mod forecast;
 mod own_factors;
 pub mod plan;
 pub mod queue;
