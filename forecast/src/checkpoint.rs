@@ -120,7 +120,7 @@ impl Checkpoint {
         columns.check()?;
         let window = settings.shape.rows();
         let split = Split::of(table.rows, window, &settings.division)
-            .map_err(|error| ForecastError::data(&table.file, error))?;
+            .map_err(|reason| ForecastError::data(&table.file, reason))?;
         let scale = |names: &[String]| -> Result<Scaler> {
             Ok(Scaler::of(table, &places(table, names)?, &split.train))
         };

@@ -162,3 +162,186 @@ fn dense(values: Tensor<3>, (weight, bias): (Tensor<2>, Tensor<2>)) -> Tensor<3>
     let product = values.reshape([rows * windows, channels]).matmul(weight);
     (product + bias).reshape([rows, windows, channels_out])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::Array;
+
+    /// The network as textbooks have it, every value of it, in plain loops: rows × channels.
+    fn textbook(weights: &Weights, shape: &Shape, input: &[Vec<f64>]) -> Vec<f64> {
+        let mut arrays = weights.0.iter();
+        let mut layer = || {
+            let (weight, bias) = (arrays.next(), arrays.next());
+            (weight.expect("a weight"), bias.expect("a bias"))
+        };
+        let convolve =
+            |rows: &[Vec<f64>], (weight, bias): (&Array, &Array), taps: usize, dilation: usize| {
+                let value = |row: usize, out: usize| {
+                    let mut sum = f64::from(bias.values[out]);
+                    for tap in 0..taps {
+                        let Some(from) = row.checked_sub((taps - 1 - tap) * dilation) else {
+                            continue;
+                        };
+                        for (channel, value) in rows[from].iter().enumerate() {
+                            let at = (tap * rows[from].len() + channel) * weight.columns + out;
+                            sum += value * f64::from(weight.values[at]);
+                        }
+                    }
+                    sum
+                };
+                let line = |row: usize| (0..weight.columns).map(|out| value(row, out)).collect();
+                (0..rows.len()).map(line).collect::<Vec<Vec<f64>>>()
+            };
+        let relu = |mut rows: Vec<Vec<f64>>| {
+            rows.iter_mut()
+                .flatten()
+                .for_each(|value| *value = value.max(0.0));
+            rows
+        };
+        let mut rows = input.to_vec();
+        for (block, out) in CHANNELS.into_iter().enumerate() {
+            let between = relu(convolve(&rows, layer(), KERNEL, 1 << block));
+            let mut output = relu(convolve(&between, layer(), KERNEL, 1 << block));
+            if shape.channels_in(block) != out {
+                rows = convolve(&rows, layer(), 1, 1);
+            }
+            let sums = output.iter_mut().flatten().zip(rows.iter().flatten());
+            sums.for_each(|(value, same)| *value += same);
+            rows = relu(output);
+        }
+        let last = rows.pop().expect("there is a row");
+        convolve(&[last], layer(), 1, 1).remove(0)
+    }
+
+    fn batch(shape: &Shape, windows: usize) -> (Batch, Vec<Vec<Vec<f64>>>) {
+        let mut random = Random::of(3, &[]);
+        let seen = receptive_rows().min(shape.input);
+        let mut inputs = vec![0.0; receptive_rows() * windows * shape.features];
+        let mut rows = vec![vec![Vec::new(); shape.input]; windows];
+        for (window, rows) in rows.iter_mut().enumerate() {
+            for (row, values) in rows.iter_mut().enumerate() {
+                for feature in 0..shape.features {
+                    let value = random.within(2.0);
+                    values.push(f64::from(value));
+                    if row + seen >= shape.input {
+                        let at = receptive_rows() - shape.input + row;
+                        inputs[(at * windows + window) * shape.features + feature] = value;
+                    }
+                }
+            }
+        }
+        let targets = (0..windows * shape.outputs()).map(|_| random.within(1.0));
+        let batch = Batch {
+            windows,
+            inputs,
+            targets: targets.collect(),
+        };
+        (batch, rows)
+    }
+
+    #[test]
+    fn what_is_left_out_changes_nothing() {
+        for input in [1, 2, 7, 28, 29, 30, 100] {
+            let shape = Shape {
+                features: 5,
+                targets: 2,
+                input,
+                horizon: 3,
+            };
+            let weights = Weights::random(&shape, 11);
+            let (batch, rows) = batch_of(&shape);
+            let forecasts = forecast(&weights, &shape, &batch, &Device::flex());
+            for (rows, forecast) in rows.iter().zip(forecasts.chunks_exact(shape.outputs())) {
+                let expected = textbook(&weights, &shape, rows);
+                for (value, expected) in forecast.iter().zip(expected) {
+                    assert!(
+                        (f64::from(*value) - expected).abs() < 1e-5,
+                        "{input}: {value} {expected}"
+                    );
+                }
+            }
+        }
+    }
+
+    fn batch_of(shape: &Shape) -> (Batch, Vec<Vec<Vec<f64>>>) {
+        // Longer windows keep only what is seen.
+        if shape.input <= receptive_rows() {
+            return batch(shape, 3);
+        }
+        let seen = Shape {
+            input: receptive_rows(),
+            ..*shape
+        };
+        let (batch, mut rows) = batch(&seen, 3);
+        for rows in &mut rows {
+            let before = vec![vec![0.7; shape.features]; shape.input - receptive_rows()];
+            rows.splice(0..0, before);
+        }
+        (batch, rows)
+    }
+
+    #[test]
+    fn gradients_are_slopes() {
+        for input in [7, 29] {
+            let shape = Shape {
+                features: 2,
+                targets: 1,
+                input,
+                horizon: 2,
+            };
+            let weights = Weights::random(&shape, 5);
+            let (batch, rows) = batch(&shape, 2);
+            let (squares, gradient) = gradient(&weights, &shape, &batch, None, 4, &Device::flex());
+            let loss = |weights: &Weights| {
+                let outputs = rows.iter().flat_map(|rows| textbook(weights, &shape, rows));
+                let errors = outputs.zip(&batch.targets);
+                errors
+                    .map(|(value, target)| (value - f64::from(*target)).powi(2))
+                    .sum::<f64>()
+                    / 4.0
+            };
+            assert!((squares / 4.0 - loss(&weights)).abs() < 1e-5);
+            // One parameter of each array, moved a little both ways.
+            for (at, array) in weights.0.iter().enumerate() {
+                let place = array.values.len() * 2 / 3;
+                let moved = |by: f32| {
+                    let mut weights = weights.clone();
+                    weights.0[at].values[place] += by;
+                    loss(&weights)
+                };
+                let slope = (moved(1e-3) - moved(-1e-3)) / 2e-3;
+                let found = f64::from(gradient.0[at].values[place]);
+                assert!(
+                    (slope - found).abs() < 1e-3 * slope.abs().max(1e-2),
+                    "{}: {slope} {found}",
+                    array.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_dropped_value_has_no_part() {
+        let shape = Shape {
+            features: 2,
+            targets: 1,
+            input: 29,
+            horizon: 1,
+        };
+        let weights = Weights::random(&shape, 5);
+        let (batch, _) = batch(&shape, 4);
+        let with = |probability| {
+            let random = Random::of(1, &[]);
+            let dropout = Dropout {
+                probability,
+                random,
+            };
+            gradient(&weights, &shape, &batch, Some(dropout), 4, &Device::flex()).0
+        };
+        let without = gradient(&weights, &shape, &batch, None, 4, &Device::flex()).0;
+        assert_eq!(with(0.0), without);
+        assert_ne!(with(0.5), without);
+        assert_eq!(with(0.5), with(0.5));
+    }
+}

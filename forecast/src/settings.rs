@@ -36,7 +36,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Sees that each is within its bounds.
+    /// Sees that each is within its bounds, and that they go together.
     ///
     /// # Errors
     ///
@@ -75,6 +75,6 @@ impl Settings {
                 )));
             }
         }
-        Ok(())
+        self.division.check(self.shape.rows())
     }
 }

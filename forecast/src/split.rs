@@ -28,46 +28,59 @@ pub struct Split {
     pub test: Range<usize>,
 }
 
-impl Split {
-    /// Divides rows by time; `window` is how many rows a window has, forecast rows included.
+impl Division {
+    /// Sees that the shares leave something to learn from, and that parts are at least a window apart.
     ///
     /// # Errors
     ///
-    /// [`ForecastError::Setting`] for shares that leave nothing to learn from, an embargo shorter than a window, and rows that are too
-    /// few for a window in each part.
-    pub fn of(rows: usize, window: usize, division: &Division) -> Result<Self> {
-        let wrong = |reason: String| Err(ForecastError::Setting(reason));
-        let Division {
+    /// [`ForecastError::Setting`].
+    pub fn check(&self, window: usize) -> Result<()> {
+        let Self {
             validation,
             test,
             embargo,
-        } = *division;
-        let share = |share: f64| (0.0..1.0).contains(&share);
-        if !share(validation) || !share(test) || validation + test >= 1.0 {
-            return wrong(format!(
+        } = *self;
+        let is_share = |share: f64| (0.0..1.0).contains(&share);
+        let reason = if !is_share(validation) || !is_share(test) || validation + test >= 1.0 {
+            format!(
                 "--validation {validation} and --test {test} are shares of the rows, and together less than 1"
-            ));
-        }
-        if embargo < window {
-            return wrong(format!(
+            )
+        } else if embargo < window {
+            format!(
                 "--embargo {embargo} is less than the {window} rows of a window: what is learned from would be seen again"
-            ));
-        }
-        let [validation, test] =
-            [validation, test].map(|share| (rows as f64 * share).round() as usize);
-        let gaps = embargo * (usize::from(validation > 0) + usize::from(test > 0));
-        let Some(train) = rows.checked_sub(validation + test + gaps) else {
-            return wrong(format!(
-                "{rows} rows are too few: {validation} for validation, {test} for the test and {gaps} between them leave none"
+            )
+        } else {
+            return Ok(());
+        };
+        Err(ForecastError::Setting(reason))
+    }
+}
+
+impl Split {
+    /// Divides rows by time; `window` is how many rows a window has, forecast rows included. The error says what there is too little of.
+    pub fn of(
+        rows: usize,
+        window: usize,
+        division: &Division,
+    ) -> std::result::Result<Self, String> {
+        let share = |share: f64| (rows as f64 * share).round() as usize;
+        let (validation, test) = (share(division.validation), share(division.test));
+        let embargo = division.embargo;
+        let between = embargo.saturating_mul(usize::from(validation > 0) + usize::from(test > 0));
+        let taken = validation.saturating_add(test).saturating_add(between);
+        let Some(train) = rows.checked_sub(taken) else {
+            return Err(format!(
+                "{rows} rows are too few: {validation} for validation, {test} for the test and {between} between them leave none"
             ));
         };
-        for (name, part) in [
+        let parts = [
             ("training", train),
             ("validation", validation),
             ("test", test),
-        ] {
+        ];
+        for (name, part) in parts {
             if part < window && (part > 0 || name == "training") {
-                return wrong(format!(
+                return Err(format!(
                     "{rows} rows are too few: the {name} part has {part}, and a window needs {window}"
                 ));
             }
@@ -100,9 +113,10 @@ mod tests {
                 test,
                 embargo,
             };
-            Split::of(rows, 110, &division)
-                .expect_err("it cannot be")
-                .to_string()
+            match division.check(110) {
+                Err(error) => error.to_string(),
+                Ok(()) => Split::of(rows, 110, &division).expect_err("it cannot be"),
+            }
         };
         assert!(told(10_000, 0.1, 0.1, 109).contains("--embargo 109 is less than the 110 rows"));
         assert!(told(10_000, 0.5, 0.5, 110).contains("together less than 1"));
