@@ -27,13 +27,17 @@ fn main() {
         input: 100,
         horizon: 10,
     };
-    let columns: Vec<_> = (0..shape.features).map(|column| column.to_string()).collect();
+    let columns: Vec<_> = (0..shape.features)
+        .map(|column| column.to_string())
+        .collect();
     let mut random = Random::of(1, &[]);
     let table = Table {
         file: "made up".into(),
         columns: columns.clone(),
         rows: ROWS,
-        values: (0..ROWS * shape.features).map(|_| f64::from(random.within(1.7))).collect(),
+        values: (0..ROWS * shape.features)
+            .map(|_| f64::from(random.within(1.7)))
+            .collect(),
         times: None,
         stretches: vec![0..ROWS],
         holes: Holes::default(),
@@ -54,7 +58,8 @@ fn main() {
     let mut batches = starts.chunks_exact(batch).cycle().zip(0..);
     let train = rate(seconds, || {
         let (starts, at) = batches.next().expect("it goes on for ever");
-        let (_, gradient) = compute.gradient(&weights, &prepared, starts, Some((0.1, 1, [3, 1, at])));
+        let (_, gradient) =
+            compute.gradient(&weights, &prepared, starts, Some((0.1, 1, [3, 1, at])));
         adam.step(&mut weights, &gradient, 1e-3, 1e-5);
         starts.len()
     });

@@ -28,7 +28,7 @@ const FORMAT: u32 = 1;
 /// The key of the file's metadata.
 const KEY: &str = "tapemill";
 /// A larger file is none of ours.
-const MOST_BYTES: u64 = 4 << 30;
+const MOST_BYTES: u64 = 1 << 30;
 
 /// A training after some epoch.
 #[derive(Debug, Clone, PartialEq)]

@@ -28,7 +28,7 @@ pub struct Forecasts {
 }
 
 impl Forecasts {
-    /// Forecasts with the best weights, from each window of the table, one in `stride`; of the last one too, which nothing follows.
+    /// Forecasts with the best weights, from each window of the table; from the last one too, which nothing follows.
     ///
     /// # Errors
     ///
@@ -36,12 +36,7 @@ impl Forecasts {
     pub fn of(checkpoint: &Checkpoint, table: &Table, compute: &Compute) -> Result<Self> {
         let shape = checkpoint.settings.shape;
         let prepared = Prepared::of(table, &checkpoint.columns, &checkpoint.scales, shape)?;
-        let starts = windows(
-            &table.stretches,
-            0..table.rows,
-            shape.input,
-            checkpoint.settings.stride,
-        );
+        let starts = windows(&table.stretches, 0..table.rows, shape.input, 1);
         if starts.is_empty() {
             return Err(ForecastError::data(
                 &table.file,

@@ -9,6 +9,8 @@ use crate::table::MOST_COLUMNS;
 
 /// Rows of a window and its horizon, at most.
 const MOST_ROWS: usize = 100_000;
+/// Forecasts of a window, at most.
+const MOST_OUTPUTS: usize = 10_000;
 /// Windows in a batch, at most.
 const MOST_BATCH: usize = 1 << 20;
 
@@ -57,9 +59,9 @@ impl Settings {
                 )));
             }
         }
-        if self.shape.outputs() > MOST_ROWS {
+        if self.shape.outputs() > MOST_OUTPUTS {
             return Err(ForecastError::Setting(format!(
-                "{} targets at {} horizons are more than {MOST_ROWS} forecasts of a window",
+                "{} targets at {} horizons are more than {MOST_OUTPUTS} forecasts of a window",
                 self.shape.targets, self.shape.horizon
             )));
         }

@@ -230,6 +230,7 @@ fn tell_beginning(
             "{}",
             json!({
                 "parameters": parameters,
+                "epochs_done": checkpoint.history.len(),
                 "rows": table.rows,
                 "windows": {"train": train, "validation": validation, "test": test},
                 "jumps": table.holes.jumps,
