@@ -43,6 +43,8 @@ struct Line {
 struct Chart {
     title: String,
     x: &'static str,
+    /// Whether a step up is a multiple: for losses, which fall by powers of ten.
+    logarithmic: bool,
     lines: Vec<Line>,
 }
 
@@ -87,6 +89,7 @@ pub fn learning_curve(checkpoint: &Checkpoint, file: &Path) -> Result<()> {
     let chart = Chart {
         title: "Mean squared error, scaled".to_owned(),
         x: "epoch",
+        logarithmic: true,
         lines,
     };
     write(file, &[chart])
@@ -115,6 +118,9 @@ pub fn forecasts(
             let row = row(*start, 1);
             (row as f64, prepared.raw(row, target))
         });
+        let end = shown.last().into_iter();
+        let end = end.flat_map(|start| row(*start, 2)..=row(*start, shape.horizon));
+        let came = came.chain(end.map(|row| (row as f64, prepared.raw(row, target))));
         let mut lines = vec![Line {
             name: "what came".to_owned(),
             color: BLACK,
@@ -142,6 +148,7 @@ pub fn forecasts(
         charts.push(Chart {
             title: name.clone(),
             x: "row of the file",
+            logarithmic: false,
             lines,
         });
     }
@@ -183,12 +190,22 @@ fn svg(charts: &[Chart]) -> String {
 
 impl Chart {
     fn draw(&self, svg: &mut String, offset: f64) {
-        let points = || {
-            self.lines
-                .iter()
-                .flat_map(|line| line.points.iter().copied())
+        let on_axis = |value: f64| {
+            if self.logarithmic {
+                value.log10()
+            } else {
+                value
+            }
         };
-        let x = Axis::over(points().map(|point| point.0), LEFT, WIDTH - RIGHT);
+        let on_axes = |line: &Line| -> Vec<(f64, f64)> {
+            let points = line.points.iter();
+            points.map(|(x, y)| (*x, on_axis(*y))).collect()
+        };
+        let lines: Vec<_> = self.lines.iter().map(on_axes).collect();
+        let points = || lines.iter().flatten();
+        let mut x = Axis::over(points().map(|point| point.0), LEFT, WIDTH - RIGHT);
+        // Epochs and rows are whole.
+        x.step = x.step.max(1.0);
         let y = Axis::over(
             points().map(|point| point.1),
             offset + HEIGHT - BOTTOM,
@@ -205,7 +222,7 @@ impl Chart {
             escaped(&self.title)
         ));
         for tick in y.ticks() {
-            let (at, label) = (y.at(tick), y.label(tick));
+            let (at, label) = (y.at(tick), self.label(&y, tick));
             element(format_args!(
                 "<line x1=\"{left}\" y1=\"{at:.1}\" x2=\"{right}\" y2=\"{at:.1}\" stroke=\"#e4e4e4\"/>"
             ));
@@ -235,7 +252,7 @@ impl Chart {
             self.x
         ));
         let mut legend = left;
-        for line in &self.lines {
+        for (line, points) in self.lines.iter().zip(&lines) {
             let dashes = if line.dashed {
                 " stroke-dasharray=\"6 4\""
             } else {
@@ -256,9 +273,21 @@ impl Chart {
             legend += 52.0 + 7.5 * line.name.chars().count() as f64;
             element(format_args!(
                 "<path d=\"{}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"1.5\"{dashes}/>",
-                path(&line.points, &x, &y)
+                path(points, &x, &y)
             ));
         }
+    }
+}
+
+impl Chart {
+    /// What a tick of the side axis stands for.
+    fn label(&self, axis: &Axis, tick: f64) -> String {
+        if !self.logarithmic {
+            return axis.label(tick);
+        }
+        // Three digits that say something.
+        let decimals = (2.0 - tick.floor()).clamp(0.0, 12.0) as usize;
+        format!("{:.decimals$}", 10_f64.powf(tick))
     }
 }
 
@@ -361,6 +390,14 @@ mod tests {
             .map(|tick| axis.label(tick))
             .collect();
         assert_eq!(labels, ["0.2", "0.4", "0.6", "0.8"]);
+        let chart = Chart {
+            title: String::new(),
+            x: "epoch",
+            logarithmic: true,
+            lines: Vec::new(),
+        };
+        let labels = [-2.5, -1.0, 0.0, 2.0].map(|tick| chart.label(&axis, tick));
+        assert_eq!(labels, ["0.00316", "0.100", "1.00", "100"]);
         assert!(axis.at(0.13).abs() < 1e-9 && (axis.at(0.97) - 100.0).abs() < 1e-9);
         for flat in [vec![5.0, 5.0], vec![], vec![f64::NAN]] {
             let axis = Axis::over(flat.into_iter(), 0.0, 1.0);
@@ -379,6 +416,7 @@ mod tests {
         let svg = svg(&[Chart {
             title: "x & y".to_owned(),
             x: "row",
+            logarithmic: false,
             lines: vec![line],
         }]);
         let path = svg
