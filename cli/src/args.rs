@@ -5,6 +5,7 @@
 mod book;
 mod commands;
 mod export;
+mod forecast;
 mod live;
 mod output;
 mod selection;
@@ -24,6 +25,9 @@ pub use commands::{
     WorkerArgs,
 };
 pub use export::{ExportArgs, ExportArrowArgs, ExportCommand, ExportCsvArgs, ExportQlibArgs};
+pub use forecast::{
+    ForecastArgs, ForecastCommand, ForecastEvaluateArgs, ForecastPredictArgs, ForecastTrainArgs,
+};
 pub use live::LiveArgs;
 pub use output::{OutputArgs, ShapeArgs};
 pub use selection::{SelectionArgs, SymbolDaysArgs};
@@ -113,6 +117,9 @@ pub enum Command {
     Export(ExportCommand),
     /// The best levels of captured order books at fixed times; files for hftbacktest
     Book(BookArgs),
+    /// Train, score and run a forecaster; needs a build with the feature forecast
+    #[command(subcommand)]
+    Forecast(ForecastCommand),
     /// Counts per dataset and state, rate, ETA, workers
     Status(StatusArgs),
     /// List, show, retry or cancel tasks

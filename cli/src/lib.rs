@@ -132,6 +132,9 @@ async fn dispatch(
         }
         Command::Export(command) => commands::export::run(command, json, &terminal).await,
         Command::Book(args) => commands::book::run(args, json, &terminal).await,
+        Command::Forecast(command) => {
+            commands::forecast::run(command, json, &terminal, shutdown).await
+        }
         Command::Status(args) => commands::status::run(args, json, &terminal).await,
         Command::Tasks(command) => commands::tasks::run(command, json, &terminal).await,
         Command::Queue(command) => commands::queue::run(command, json, &terminal).await,

@@ -9,6 +9,7 @@ pub mod demo;
 mod ended;
 pub mod export;
 pub mod fetch;
+pub mod forecast;
 pub mod live;
 mod own_factors;
 pub mod plan;
