@@ -52,6 +52,8 @@ pub struct State {
     pub held: (usize, usize),
     /// How late messages came since it was told last, in milliseconds.
     pub lags: Vec<i64>,
+    /// Rows that were not stored, for their symbols had been taken over.
+    pub dropped: u64,
 }
 
 impl State {
@@ -70,6 +72,7 @@ impl State {
             sum.held.0 += state.held.0;
             sum.held.1 += state.held.1;
             sum.lags.extend(&state.lags);
+            sum.dropped += state.dropped;
             sum
         })
     }
@@ -186,16 +189,22 @@ impl Collector {
             let _ = lane.await;
         }
         tell(&shared, "session_closed", &config);
-        let rest = match right.lasts() {
-            true => flow.rest(&shared),
-            false => flow.drop_rest(&shared),
-        };
+        let mut rest = flow.rest(&shared);
+        let mut dropped = 0;
+        if !right.lasts() {
+            dropped = rest.iter().map(|batch| batch.rows.num_rows() as u64).sum();
+            tracing::warn!(
+                "{dropped} rows are not stored: their symbols are another collector's now"
+            );
+            rest.clear();
+        }
         let last = state(&shared, &writer);
         let written = tokio::task::spawn_blocking(move || writer.finish(rest)).await;
         let last = State {
             written: written.unwrap_or_default(),
             connections: 0,
             held: (0, 0),
+            dropped,
             ..last
         };
         watch(last.clone());
@@ -212,6 +221,7 @@ fn state(shared: &Shared, writer: &Writer) -> State {
         bytes: *shared.bytes.borrow(),
         held: recorder.held(),
         lags: recorder.take_lags(),
+        dropped: 0,
     }
 }
 
@@ -335,14 +345,6 @@ impl Flow {
         let mut rest = std::mem::take(&mut self.waiting);
         rest.extend(shared.recorder.borrow_mut().take_rows());
         rest
-    }
-
-    /// Rows that are another collector's to store.
-    fn drop_rest(&mut self, shared: &Shared) -> Vec<Batch> {
-        let dropped = self.rest(shared);
-        let rows: usize = dropped.iter().map(|batch| batch.rows.num_rows()).sum();
-        tracing::warn!("{rows} rows were not stored: their symbols are another collector's now");
-        Vec::new()
     }
 
     /// Tells when the wall clock jumped.

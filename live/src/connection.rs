@@ -68,6 +68,8 @@ pub struct Connection {
     shared: Rc<Shared>,
     plan: Plan,
     socket: Socket,
+    /// Subscriptions that the exchange has not answered.
+    unanswered: usize,
     /// Whether anything of a stream came.
     has_brought: bool,
     /// The exchange will end it.
@@ -104,6 +106,7 @@ impl Connection {
             shared,
             plan,
             socket,
+            unanswered: 0,
             has_brought: false,
             is_ending: false,
         };
@@ -133,6 +136,7 @@ impl Connection {
             }
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let text = subscription(Method::Subscribe, number as u64 + 1, &names);
+            self.unanswered += 1;
             let sent = self.socket.send(Message::text(text)).await;
             sent.map_err(|error| ConnectionError::Broken(error.to_string()))?;
         }
@@ -207,7 +211,13 @@ impl Connection {
                         return Some(Stop::Broken(ConnectionError::Closed(why)));
                     }
                     Heard::Ending => self.is_ending = true,
-                    Heard::Taken(_) | Heard::Malformed => {}
+                    Heard::Taken(_) => {
+                        self.unanswered = self.unanswered.saturating_sub(1);
+                        if self.unanswered == 0 {
+                            recorder.taken(self.id, &self.plan.streams, Instant::now());
+                        }
+                    }
+                    Heard::Malformed => {}
                 }
                 None
             }

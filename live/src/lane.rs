@@ -188,10 +188,15 @@ impl Lane {
                     }
                     let is_level = next.as_ref().is_some_and(|(next, began)| {
                         let recorder = self.shared.recorder.borrow();
-                        recorder.could_lead(next.id, &self.streams) || began.elapsed() > self.config.overlap
+                        let is_late = began.elapsed() > self.config.overlap;
+                        recorder.is_taken(next.id, &self.streams)
+                            && (recorder.could_lead(next.id, &self.streams) || is_late)
                     });
-                    if next.as_ref().is_some_and(|(next, _)| next.task.is_finished()) {
-                        // The successor broke before it could take over.
+                    let is_broken = next.as_ref().is_some_and(|(next, began)| {
+                        next.task.is_finished() || began.elapsed() > 2 * self.config.overlap
+                    });
+                    if is_broken && !is_level {
+                        // The successor broke before it could take over, or its subscription was never taken.
                         if let Some((broken, _)) = next.take() {
                             self.end(broken, "disconnect").await;
                         }

@@ -23,7 +23,7 @@ impl LiveMetrics {
     ///
     /// Where they are registered already.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let counters: [(&str, &str, fn(&State) -> u64); 12] = [
+        let counters: [(&str, &str, fn(&State) -> u64); 13] = [
             ("frames_total", "Messages of all connections.", |state| {
                 state.counts.frames
             }),

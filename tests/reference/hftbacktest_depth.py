@@ -18,6 +18,8 @@ FAR = 2_000_000
 
 @njit
 def depths(hbt, times, levels, prices, quantities, counts):
+    # Before the first event there is no time.
+    hbt.elapse(1)
     for row in range(len(times)):
         wait = times[row] - hbt.current_timestamp
         if wait > 0 and hbt.elapse(wait) not in (0, 1):

@@ -22,7 +22,7 @@ use tapemill_capture::{
 use tapemill_market::{Market, day_of};
 
 /// Levels as they were sent: prices and quantities.
-type Levels = Vec<(String, String)>;
+pub type Levels = Vec<(String, String)>;
 
 /// One depth update or snapshot.
 #[derive(Debug, Clone)]
@@ -303,6 +303,22 @@ impl Recording {
             reading.row(row);
         }
         reading.runs
+    }
+
+    /// The whole book of a symbol after the update with this last id, as a snapshot has it.
+    pub fn state(&self, symbol: &str, last: i64) -> (Levels, Levels) {
+        let mut reading = Reading::new(self.market == Market::Spot, 1);
+        for row in self.depth.iter().filter(|row| row.symbol == symbol) {
+            reading.row(row);
+            if !row.is_snapshot && row.last == last {
+                break;
+            }
+        }
+        let text = |(price, quantity): (&i128, &f64)| {
+            ((*price as f64 / 1e12).to_string(), quantity.to_string())
+        };
+        let bids = reading.bids.iter().rev().map(text).collect();
+        (bids, reading.asks.iter().map(text).collect())
     }
 
     /// The rows of a series: at each multiple of a step the book after all updates up to that time.

@@ -188,14 +188,14 @@ impl Books {
         Ok(made)
     }
 
-    /// The days that captures may have rows of: those of their folders, and the day before each, whose last rows may have
-    /// been flushed behind midnight.
+    /// The days that captures may have rows of: those of their folders, and those around them. Rows are flushed behind
+    /// midnight, or before it where the local clock is behind the exchange's.
     fn days(&self) -> Result<Vec<Date>, BooksError> {
         let flushed = sources::days(&self.output.lake, self.market)?;
         let mut days = BTreeSet::new();
         for day in flushed {
             days.insert(day);
-            days.extend(day.yesterday().ok());
+            days.extend([day.yesterday(), day.tomorrow()].into_iter().flatten());
         }
         let asked = |day: &Date| self.range.touches(tapemill_market::Period::Day(*day));
         Ok(days.into_iter().filter(asked).collect())

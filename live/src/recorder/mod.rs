@@ -106,6 +106,8 @@ pub struct Recorder {
     rows: Rows,
     wanted: Vec<Wanted>,
     counts: Counts,
+    /// When each connection brought something last.
+    heard: HashMap<i32, Instant>,
     /// Of each connection, when a minute began and what was told in it.
     told: HashMap<i32, (Instant, u32)>,
     /// How late messages came since they were asked for last, in milliseconds.
@@ -146,6 +148,7 @@ impl Recorder {
             by_name,
             wanted: Vec::new(),
             counts: Counts::default(),
+            heard: HashMap::new(),
             told: HashMap::new(),
             lags: Vec::new(),
         }
@@ -221,8 +224,26 @@ impl Recorder {
         }
     }
 
+    /// The exchange took a connection's subscriptions: from now on all that these streams bring comes by it too.
+    pub fn taken(&mut self, connection: i32, streams: &[String], at: Instant) {
+        for name in streams {
+            if let Some(&number) = self.by_name.get(name) {
+                self.streams[number].taken.push((connection, at));
+            }
+        }
+    }
+
+    /// Whether the exchange took all subscriptions of a connection.
+    pub fn is_taken(&self, connection: i32, streams: &[String]) -> bool {
+        streams.iter().all(|name| {
+            let stream = self.by_name.get(name).map(|&number| &self.streams[number]);
+            stream.is_none_or(|stream| stream.taken.iter().any(|(taken, _)| *taken == connection))
+        })
+    }
+
     /// Takes a text of a connection.
     pub fn hear(&mut self, connection: i32, text: &str, received: Received) -> Heard {
+        self.heard.insert(connection, received.at);
         match Frame::read(text) {
             Ok(Frame::Message { stream, data }) => {
                 self.counts.frames += 1;
@@ -488,15 +509,17 @@ impl Recorder {
     /// A connection ended: what it led goes on where it was shadowed, and is interrupted elsewhere.
     pub fn lost(&mut self, connection: i32, cause: &'static str) {
         self.told.remove(&connection);
+        let heard = self.heard.remove(&connection);
         for number in 0..self.streams.len() {
             let stream = &mut self.streams[number];
+            stream.taken.retain(|(taken, _)| *taken != connection);
             if stream.shadow == Some(connection) {
                 stream.shadow = None;
                 stream.ring.clear();
             }
             if stream.leader == Some(connection) {
                 stream.leader = None;
-                if stream.last.is_some() {
+                if stream.last.is_some() && !stream.is_covered(connection, heard) {
                     stream.interrupted = Some(cause);
                 }
                 if let Some(shadow) = stream.shadow {
@@ -511,7 +534,9 @@ impl Recorder {
         for number in 0..self.streams.len() {
             let stream = &mut self.streams[number];
             if stream.shadow == Some(connection) {
-                if stream.last.is_some() {
+                let before = stream.leader.unwrap_or(connection);
+                let heard = self.heard.get(&before).copied();
+                if stream.last.is_some() && !stream.is_covered(before, heard) {
                     stream.interrupted = Some(cause);
                 }
                 self.promote_one(number, connection);

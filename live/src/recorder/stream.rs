@@ -55,6 +55,8 @@ pub(super) struct Stream {
     pub is_asked: bool,
     /// The last that was stored.
     pub last: Option<Mark>,
+    /// Connections whose subscription the exchange took, and when.
+    pub taken: Vec<(i32, Instant)>,
     /// The connection whose messages are stored.
     pub leader: Option<i32>,
     /// Another that brings the same.
@@ -90,6 +92,7 @@ impl Stream {
             channel,
             is_asked: false,
             last: None,
+            taken: Vec::new(),
             leader: None,
             shadow: None,
             ring: VecDeque::new(),
@@ -116,6 +119,13 @@ impl Stream {
         }
         self.last = Some(last);
         self.interrupted = Some(cause);
+    }
+
+    /// Whether a connection that is lost takes nothing with it: it brought something after another's subscription was taken, so all
+    /// before that came by it, and all behind comes by the other.
+    pub fn is_covered(&self, lost: i32, heard: Option<Instant>) -> bool {
+        let mut others = self.taken.iter().filter(|(taken, _)| *taken != lost);
+        others.any(|(_, taken)| heard.is_some_and(|heard| heard > *taken))
     }
 
     /// How a message follows.

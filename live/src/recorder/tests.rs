@@ -161,6 +161,30 @@ fn two_messages_of_one_time_are_both_stored_and_once() {
 }
 
 #[test]
+fn a_stream_that_is_quiet_while_another_takes_over_has_no_hole() {
+    let streams = ["btcusdt@aggTrade", "btcusdt@markPrice"].map(str::to_owned);
+    // Whether the first brought anything after the other's subscription was taken.
+    for (is_heard, holes) in [(true, vec![]), (false, vec!["gap rotation 1..5"])] {
+        let mut recorder = recorder(&["aggTrade", "markPrice"]);
+        recorder.hear(1, &mark(1), now());
+        if !is_heard {
+            recorder.hear(1, &trade(1), now());
+        }
+        recorder.taken(2, &streams, Instant::now());
+        if is_heard {
+            recorder.hear(1, &trade(1), now());
+        }
+        recorder.promote(2, "rotation");
+        recorder.lost(1, "rotation");
+        recorder.hear(2, &mark(5), now());
+
+        let (ids, ledger) = stored(&mut recorder);
+        assert_eq!(ids, [1, 1, 5]);
+        assert_eq!(ledger, holes);
+    }
+}
+
+#[test]
 fn a_shadow_that_began_too_late_leaves_a_hole_that_is_told() {
     let mut recorder = recorder(&["markPrice"]);
     recorder.hear(1, &mark(1), now());
