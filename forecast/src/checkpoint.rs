@@ -1,20 +1,11 @@
-//! The file that a training leaves and goes on from: safetensors, with what the numbers mean beside them.
+//! A training as it stands after an epoch: all that it needs to go on, and that a forecast needs.
 
-use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{Read, Write};
 use std::ops::Range;
-use std::path::Path;
-
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::adam::Adam;
 use crate::error::{ForecastError, Result};
 use crate::linear::Linear;
 use crate::prepared::{Columns, Prepared, Scales, places};
-use crate::publish::publish;
 use crate::scaler::Scaler;
 use crate::score::{self, Losses};
 use crate::settings::Settings;
@@ -22,13 +13,6 @@ use crate::split::Split;
 use crate::stretches::windows;
 use crate::table::{Asked, Table};
 use crate::weights::Weights;
-
-/// The one version there is of what stands beside the numbers.
-const FORMAT: u32 = 1;
-/// The key of the file's metadata.
-const KEY: &str = "tapemill";
-/// A larger file is none of ours.
-const MOST_BYTES: u64 = 1 << 30;
 
 /// A training after some epoch.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,32 +46,12 @@ pub struct Checkpoint {
 }
 
 /// The losses of one epoch: mean squared errors on the scale of the network.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Epoch {
     /// Over the training part, while the weights moved, with dropout.
     pub train: f64,
     /// Over the validation part, after the epoch; `None` without one.
     pub validation: Option<f64>,
-}
-
-/// What stands in the file's metadata.
-#[derive(Debug, Serialize, Deserialize)]
-struct Meaning {
-    format: u32,
-    settings: Settings,
-    columns: Columns,
-    time_column: Option<String>,
-    no_grid: bool,
-    statistics: Scales,
-    split: Split,
-    part_times: Option<[Option<(i64, i64)>; 3]>,
-    baselines: Option<Losses>,
-    history: Vec<Epoch>,
-    best_epoch: usize,
-    adam_steps: u64,
-    linear_rows: usize,
-    /// Of all numbers, as they lie in the file.
-    sha256: String,
 }
 
 /// A part of the rows.
@@ -250,205 +214,6 @@ impl Checkpoint {
         };
         same.then_some(()).ok_or_else(other)
     }
-
-    /// Writes the file, at once and whole.
-    ///
-    /// # Errors
-    ///
-    /// [`ForecastError::Write`].
-    pub fn save(&self, file: &Path) -> Result<()> {
-        let arrays = self.arrays();
-        let views = arrays.iter().map(|(name, shape, bytes)| {
-            let view = TensorView::new(Dtype::F32, shape.clone(), bytes)
-                .expect("the shape is that of the numbers");
-            (name.clone(), view)
-        });
-        let meaning = Meaning {
-            format: FORMAT,
-            settings: self.settings.clone(),
-            columns: self.columns.clone(),
-            time_column: self.time.0.clone(),
-            no_grid: self.time.1,
-            statistics: self.scales.clone(),
-            split: self.split.clone(),
-            part_times: self.part_times,
-            baselines: self.baselines,
-            history: self.history.clone(),
-            best_epoch: self.best_epoch,
-            adam_steps: self.adam.steps,
-            linear_rows: self.linear.rows,
-            sha256: digest(&arrays),
-        };
-        let meaning = serde_json::to_string(&meaning).expect("it is plain data");
-        let metadata = HashMap::from([(KEY.to_owned(), meaning)]);
-        let bytes =
-            safetensors::serialize(views, Some(metadata)).expect("names and sizes are in order");
-        publish(file, |file| file.write_all(&bytes))
-    }
-
-    /// Reads a file.
-    ///
-    /// # Errors
-    ///
-    /// [`ForecastError::Read`] for one that is not there, is cut or changed, or is none of ours.
-    pub fn load(file: &Path) -> Result<Self> {
-        let opened = File::open(file).map_err(|error| ForecastError::read(file, error))?;
-        let size = fs::metadata(file).map_or(0, |metadata| metadata.len());
-        if size > MOST_BYTES {
-            return Err(ForecastError::read(
-                file,
-                "it is too large for a checkpoint",
-            ));
-        }
-        let mut bytes = Vec::new();
-        let read = opened.take(MOST_BYTES).read_to_end(&mut bytes);
-        read.map_err(|error| ForecastError::read(file, error))?;
-        Self::parse(&bytes).map_err(|reason| {
-            ForecastError::read(
-                file,
-                format!("it is no whole checkpoint of tapemill ({reason})"),
-            )
-        })
-    }
-
-    fn parse(bytes: &[u8]) -> std::result::Result<Self, String> {
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
-        let meaning = metadata.metadata().as_ref().and_then(|all| all.get(KEY));
-        let meaning: Meaning = serde_json::from_str(meaning.ok_or("its metadata says nothing")?)
-            .map_err(|error| error.to_string())?;
-        if meaning.format != FORMAT {
-            return Err(format!("format {} and not {FORMAT}", meaning.format));
-        }
-        meaning
-            .settings
-            .check()
-            .map_err(|error| error.to_string())?;
-        meaning.columns.check().map_err(|error| error.to_string())?;
-        let shape = meaning.settings.shape;
-        let counts = [
-            (meaning.columns.features.len(), shape.features),
-            (meaning.columns.targets.len(), shape.targets),
-            (meaning.statistics.features.mean.len(), shape.features),
-            (meaning.statistics.features.deviation.len(), shape.features),
-            (meaning.statistics.targets.mean.len(), shape.targets),
-            (meaning.statistics.targets.deviation.len(), shape.targets),
-            (
-                meaning.linear_rows,
-                Linear::rows_of(shape.features, shape.input),
-            ),
-        ];
-        if counts.iter().any(|(count, expected)| count != expected) {
-            return Err("its columns and its numbers do not fit together".to_owned());
-        }
-        let values = (meaning.linear_rows * shape.features + 1) * shape.outputs();
-        let mut checkpoint = Self {
-            columns: meaning.columns,
-            time: (meaning.time_column, meaning.no_grid),
-            scales: meaning.statistics,
-            split: meaning.split,
-            part_times: meaning.part_times,
-            baselines: meaning.baselines,
-            history: meaning.history,
-            best_epoch: meaning.best_epoch,
-            best: Weights::zeros(&shape),
-            last: Weights::zeros(&shape),
-            adam: Adam {
-                steps: meaning.adam_steps,
-                ..Adam::new(&shape)
-            },
-            linear: Linear {
-                rows: meaning.linear_rows,
-                coefficients: vec![0.0; values],
-            },
-            settings: meaning.settings,
-        };
-        let tensors = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
-        let take = |name: &str, shape: &[usize]| -> std::result::Result<Vec<f32>, String> {
-            let tensor = tensors.tensor(name).map_err(|error| error.to_string())?;
-            if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
-                return Err(format!(
-                    "{name} is {:?} {:?}",
-                    tensor.dtype(),
-                    tensor.shape()
-                ));
-            }
-            let numbers = tensor.data().chunks_exact(4);
-            Ok(numbers
-                .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-                .collect())
-        };
-        let Self {
-            best,
-            last,
-            adam,
-            linear,
-            ..
-        } = &mut checkpoint;
-        for (kind, weights) in [
-            (NETWORK, best),
-            (LAST, last),
-            (ADAM_MEAN, &mut adam.mean),
-            (ADAM_SQUARE, &mut adam.square),
-        ] {
-            for array in &mut weights.0 {
-                let values = take(&format!("{kind}.{}", array.name), &array.file_shape())?;
-                array.set_file_values(values);
-            }
-        }
-        let outputs = shape.outputs();
-        linear.coefficients = take(LINEAR, &[values / outputs, outputs])?;
-        if digest(&checkpoint.arrays()) != meaning.sha256 {
-            return Err("its numbers are not those that were written".to_owned());
-        }
-        Ok(checkpoint)
-    }
-
-    /// All numbers: name, shape, bytes.
-    fn arrays(&self) -> Vec<(String, Vec<usize>, Vec<u8>)> {
-        let bytes = |values: &[f32]| {
-            values
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect()
-        };
-        let mut arrays = Vec::new();
-        for (kind, weights) in [
-            (NETWORK, &self.best),
-            (LAST, &self.last),
-            (ADAM_MEAN, &self.adam.mean),
-            (ADAM_SQUARE, &self.adam.square),
-        ] {
-            for array in &weights.0 {
-                let name = format!("{kind}.{}", array.name);
-                arrays.push((name, array.file_shape(), bytes(&array.file_values())));
-            }
-        }
-        let outputs = self.settings.shape.outputs();
-        let coefficients = &self.linear.coefficients;
-        let shape = vec![coefficients.len() / outputs, outputs];
-        arrays.push((LINEAR.to_owned(), shape, bytes(coefficients)));
-        arrays
-    }
-}
-
-/// What the names of arrays begin with.
-const NETWORK: &str = "network";
-const LAST: &str = "last";
-const ADAM_MEAN: &str = "adam.mean";
-const ADAM_SQUARE: &str = "adam.square";
-const LINEAR: &str = "linear";
-
-fn digest(arrays: &[(String, Vec<usize>, Vec<u8>)]) -> String {
-    let mut digest = Sha256::new();
-    for (name, _, bytes) in arrays {
-        digest.update(name);
-        digest.update(bytes);
-    }
-    digest
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 impl Part {

@@ -21,6 +21,7 @@ pub mod plot;
 pub mod prepared;
 mod publish;
 pub mod random;
+mod saved;
 pub mod scaler;
 pub mod score;
 pub mod settings;

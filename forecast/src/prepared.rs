@@ -52,7 +52,7 @@ impl Columns {
 }
 
 /// What columns are brought to scale by.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Scales {
     /// Of the features.
     pub features: Scaler,

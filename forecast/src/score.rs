@@ -1,13 +1,13 @@
 //! How far forecasts were from what came, beside how far the baselines were.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::checkpoint::Checkpoint;
 use crate::compute::Compute;
 use crate::prepared::{Prepared, Scales};
 
 /// Errors of one forecaster at one horizon of one target.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Errors {
     /// Mean squared error, in the target's unit squared.
     pub mse: f64,
@@ -21,7 +21,7 @@ pub struct Errors {
 }
 
 /// All forecasters at one horizon of one target.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Score {
     /// The target.
     pub target: String,
@@ -47,7 +47,7 @@ impl Score {
 }
 
 /// The mean squared error on the scale of the network, over all outputs: what training lowers.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Losses {
     /// Of what says that nothing changes.
     pub last_value: f64,

@@ -85,7 +85,7 @@ def main() -> None:
         ours = numpy.fromfile(told["forecast"], "<f8").reshape(-1, horizon)
         into = torch.stack([scaled[at : at + length] for at in range(count - length + 1)])
         with torch.no_grad():
-            theirs = network(into).numpy() * deviation[told["target"]] + mean[told["target"]]
+            theirs = network(into).numpy().astype("f8") * deviation[told["target"]] + mean[told["target"]]
         difference = numpy.abs(ours - theirs).max() / deviation[told["target"]]
         print(json.dumps({"rows": len(ours), "difference": float(difference)}))
         return
