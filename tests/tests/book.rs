@@ -224,6 +224,26 @@ fn json_lines_and_a_capture_cut_otherwise_hold_the_same_book() {
 }
 
 #[test]
+fn captures_of_the_older_collector_are_read() {
+    let Some(recording) = recording(3) else {
+        return;
+    };
+    let [ours, theirs] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    recording.write_books(ours.path(), "0123", 30_000);
+    let script = reference_folder().join("older_capture.py");
+    let folders = [ours.path(), theirs.path()].map(|output| output.join("orderbook"));
+    let paths = [&script, &folders[0], &folders[1]].map(|path| path.to_str().unwrap());
+    Python::new().run(&paths);
+
+    for symbols in ["BTCUSDT", "all"] {
+        book(theirs.path(), Market::Um, &["--symbols", symbols]).expect(0);
+
+        let files = tables(theirs.path(), "book_top25_100ms", Market::Um, "BTCUSDT");
+        compare(&rows(&files), &recording.series("BTCUSDT", 25, 100));
+    }
+}
+
+#[test]
 fn days_are_made_apart_and_fit_together() {
     let Some(mut recording) = recording(0) else {
         return;
@@ -252,6 +272,13 @@ fn days_are_made_apart_and_fit_together() {
     let series = recording.series(symbol, 25, 100);
     compare(&rows(&files), &series);
     // A day that is made alone is the same file.
+    let verify = Tapemill::new(BINARY).args(["verify", "--output"]);
+    let verified = verify.args([output.path()]).run().expect(0);
+    assert!(
+        verified.stderr.contains("2 tables: 2 ok"),
+        "{}",
+        verified.stderr
+    );
     let before = fs::read(&files[1]).unwrap();
     fs::remove_file(&files[1]).unwrap();
     let more = [
@@ -522,6 +549,37 @@ fn a_broken_capture_is_named() {
                 .join("book_top25_100ms/um/BTCUSDT/2024-07-18.parquet")
                 .exists()
         );
+    }
+}
+
+#[test]
+fn a_line_that_is_no_row_is_named() {
+    let Some(recording) = recording(3) else {
+        return;
+    };
+    let output = tempfile::tempdir().unwrap();
+    recording.write_json_books(output.path());
+    let file = output
+        .path()
+        .join("orderbook/date=2024-07-18/orderbook_20240718.jsonl");
+    let whole = fs::read_to_string(&file).unwrap();
+    let lines: Vec<_> = whole.lines().collect();
+    for line in [
+        "",
+        "{}",
+        "nothing",
+        &lines[6][..300],
+        &lines[6].replacen("\"price\":", "\"price\":-", 1),
+    ] {
+        let mut broken = lines.clone();
+        broken[6] = line;
+        fs::write(&file, broken.join("\n") + "\n").unwrap();
+
+        let failed = book(output.path(), Market::Um, &["--symbols", "BTCUSDT"]).expect(1);
+
+        let said = &failed.stderr;
+        assert!(said.contains("orderbook_20240718.jsonl"), "{said}");
+        assert!(said.contains("line 7: "), "{said}");
     }
 }
 

@@ -24,6 +24,8 @@ use tapemill_capture::Dataset;
 use tapemill_lake::{Lake, LakeError, LakePath, Output};
 use tapemill_market::{DateRange, Market, Symbol, iso_time};
 
+pub(crate) use table::{options, schema};
+
 /// What is made of which captures.
 #[derive(Debug, Clone)]
 pub struct Books {
@@ -143,7 +145,10 @@ pub enum BooksError {
 impl Books {
     /// The name of the tables: `book_top25_100ms`.
     pub fn table(&self) -> String {
-        format!("book_top{}_{}", self.levels, step_name(self.step_ms))
+        table_name(Shape {
+            levels: self.levels,
+            step_ms: self.step_ms,
+        })
     }
 
     /// Makes all of it. `told` hears of each symbol and day with rows when it is done.
@@ -202,6 +207,36 @@ impl Books {
     }
 }
 
+/// What a table of books holds, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Levels of each side.
+    pub levels: usize,
+    /// The time between two rows, at which each of them is a multiple.
+    pub step_ms: i64,
+}
+
+impl Shape {
+    /// The shape of `book_top25_100ms`; `None` for any other table.
+    pub fn of_table(name: &str) -> Option<Self> {
+        let (levels, step) = name.strip_prefix("book_top")?.split_once('_')?;
+        let digits = step.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
+        let (_, size) = units
+            .iter()
+            .find(|(unit, _)| *unit == &step[digits.len()..])?;
+        let shape = Self {
+            levels: levels.parse().ok().filter(|levels| *levels > 0)?,
+            step_ms: digits.parse::<i64>().ok()?.checked_mul(*size)?,
+        };
+        (shape.step_ms > 0 && table_name(shape) == name).then_some(shape)
+    }
+}
+
+fn table_name(shape: Shape) -> String {
+    format!("book_top{}_{}", shape.levels, step_name(shape.step_ms))
+}
+
 /// Symbols whose books are rebuilt in one pass over a day's captures: each has some megabytes of rows at hand.
 const SYMBOLS_AT_ONCE: usize = 64;
 
@@ -229,6 +264,20 @@ mod tests {
             (7_200_000, "2h"),
         ] {
             assert_eq!(step_name(step), name);
+            let shape = Shape {
+                levels: 25,
+                step_ms: step,
+            };
+            assert_eq!(Shape::of_table(&table_name(shape)), Some(shape));
+        }
+        for name in [
+            "book_top25_1000ms",
+            "book_top0_1s",
+            "book_top25_0s",
+            "book_depth",
+            "book_top25_",
+        ] {
+            assert_eq!(Shape::of_table(name), None, "{name}");
         }
     }
 }

@@ -90,7 +90,13 @@ fn begin(files: &[CaptureFile], day: Date, symbols: &[Symbol]) -> usize {
     let start_ms = range_ms(day).start;
     let first_ms = |file: &CaptureFile| file.first_ms().unwrap_or(i64::MIN);
     let before = files.partition_point(|file| first_ms(file) < start_ms - BEFORE_SNAPSHOT_MS);
-    if files[..before].iter().any(|file| file.coverage.is_none()) {
+    let tells_none = |file: &CaptureFile| file.coverage.is_none();
+    let tells_snapshots = |file: &CaptureFile| {
+        let coverage = file.coverage.iter();
+        let mut streams = coverage.flat_map(|coverage| coverage.coverage.keys());
+        streams.any(|stream| stream.ends_with("@snapshot"))
+    };
+    if files[..before].iter().any(tells_none) || !files[..before].iter().any(tells_snapshots) {
         return 0;
     }
     let last_snapshot = |symbol: &Symbol| {

@@ -16,7 +16,7 @@ use tapemill_lake::tables::TIME_COLUMN;
 const GROUP_ROWS: usize = 4096;
 
 /// How the tables are ordered and cut.
-pub(super) fn options() -> TableOptions {
+pub(crate) fn options() -> TableOptions {
     TableOptions {
         row_group_rows: GROUP_ROWS,
         ..TableOptions::bars(TIME_COLUMN)
@@ -24,7 +24,7 @@ pub(super) fn options() -> TableOptions {
 }
 
 /// The columns. Prices, spread and mid price are null where a side has no such level.
-pub(super) fn schema(levels: usize) -> Schema {
+pub(crate) fn schema(levels: usize) -> Schema {
     let symbol = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let mut fields = vec![

@@ -12,9 +12,11 @@ use tapemill_market::{
     compare_minutes, factors, fold_klines, iso_time,
 };
 
+use super::books;
 use super::quality::quirks;
 use super::table::{Defect, Kept, Rows, Sound, read};
 use super::{Finding, Options, Verdict};
+use crate::books::Shape;
 
 /// Where a file is judged.
 pub(super) struct Judging<'a> {
@@ -94,6 +96,10 @@ pub(super) fn judged(judging: &Judging<'_>, file: &TableFile) -> Result<Judged, 
         has_holes: false,
         seen: None,
     };
+    if let Some(shape) = Shape::of_table(file.table.dataset()) {
+        judged.found = books::judge(judging.lake, file, shape)?;
+        return Ok(judged);
+    }
     let name = match name_of(&file.table) {
         Ok(name) => name,
         Err(defect) => {

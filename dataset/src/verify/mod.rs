@@ -7,6 +7,7 @@
 //! * [`holes`]: periods without a file; [`strays`]: files without a place.
 
 mod bars;
+mod books;
 mod coverage;
 mod gaps;
 mod judge;

@@ -87,6 +87,27 @@ pub(super) fn read(
     })
 }
 
+/// What a proof tells of a file.
+pub(super) fn told_by(proof: &Proof) -> Option<Defect> {
+    Some(match proof {
+        Proof::Columns(why) => (
+            "columns",
+            format!("its columns are not those of its table: {why}"),
+        ),
+        Proof::Order(why) => ("order", format!("its rows are not in order: {why}")),
+        Proof::Rows => (
+            "content",
+            "its rows are not those that its footer names".to_owned(),
+        ),
+        Proof::Bytes => {
+            let reason = "its rows are those that its footer names, and its bytes are not those that \
+                          tapemill writes for them: it was changed or written anew by something else";
+            ("bytes", reason.to_owned())
+        }
+        Proof::Whole => return None,
+    })
+}
+
 /// The columns of a table and how it is cut and ordered; `None` where no task writes it.
 fn shape(table: &TablePath, name: &ArchiveName) -> Option<(Arc<Schema>, TableOptions)> {
     let bars = |schema: Schema| Some((Arc::new(schema), TableOptions::bars(TIME_COLUMN)));
@@ -150,19 +171,8 @@ impl Rows {
             );
             return Some(("codec", reason));
         }
-        let found = match &proof {
-            Proof::Columns(why) => Some((
-                "columns",
-                format!("its columns are not those of its table: {why}"),
-            )),
-            Proof::Order(why) => Some(("order", format!("its rows are not in order: {why}"))),
-            Proof::Rows => Some((
-                "content",
-                "its rows are not those that its footer names".to_owned(),
-            )),
-            Proof::Bytes | Proof::Whole => None,
-        };
-        let found = found
+        let found = told_by(&proof)
+            .filter(|_| proof != Proof::Bytes)
             .or_else(|| self.wrong.take())
             .or_else(|| foreign_source(lineage, name));
         if found.is_some() {
@@ -171,11 +181,7 @@ impl Rows {
         if let Some(why) = contradiction(lineage, self.counted()) {
             return Some(("quality", why));
         }
-        (proof == Proof::Bytes).then(|| {
-            let reason = "its rows are those that its footer names, and its bytes are not those that \
-                          tapemill writes for them: it was changed or written anew by something else";
-            ("bytes", reason.to_owned())
-        })
+        told_by(&proof)
     }
 
     fn counted(&self) -> Counted {
