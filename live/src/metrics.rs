@@ -7,10 +7,13 @@ use crate::collector::State;
 /// From what a good line has to what nobody wants, in seconds.
 const LAGS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
+/// What of a state a number is.
+type Of = fn(&State) -> u64;
+
 /// The numbers of one collector.
 pub struct LiveMetrics {
-    counters: Vec<(IntCounter, fn(&State) -> u64)>,
-    gauges: Vec<(IntGauge, fn(&State) -> u64)>,
+    counters: Vec<(IntCounter, Of)>,
+    gauges: Vec<(IntGauge, Of)>,
     gaps_per_million: Gauge,
     flush_seconds: Gauge,
     lag: Histogram,
@@ -23,7 +26,7 @@ impl LiveMetrics {
     ///
     /// Where they are registered already.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let counters: [(&str, &str, fn(&State) -> u64); 13] = [
+        let counters: [(&str, &str, Of); 13] = [
             ("frames_total", "Messages of all connections.", |state| {
                 state.counts.frames
             }),
@@ -61,6 +64,11 @@ impl LiveMetrics {
                 |state| state.counts.resyncs,
             ),
             (
+                "dropped_total",
+                "Rows that were not stored, for their symbols had been taken over.",
+                |state| state.dropped,
+            ),
+            (
                 "malformed_total",
                 "Texts that could not be read.",
                 |state| state.counts.malformed,
@@ -71,7 +79,7 @@ impl LiveMetrics {
                 |state| state.written.failures,
             ),
         ];
-        let gauges: [(&str, &str, fn(&State) -> u64); 2] = [
+        let gauges: [(&str, &str, Of); 2] = [
             ("connections", "Connections that are open.", |state| {
                 state.connections as u64
             }),

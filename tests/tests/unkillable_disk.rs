@@ -1,7 +1,7 @@
 //! Disks that are full, read-only or hold something else: no fault of a task, and nothing is lost.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tapemill_tests::{Disk, Lab, Tapemill, hashes, parts};
 
