@@ -154,9 +154,8 @@ impl Stage {
         if let Some(behind) = behind {
             place = place.saturating_sub(behind.max(1));
         }
-        let is_recorded = |place| track.holds_at().is_some_and(|holds_at| place <= holds_at);
         let body = match &track.snapshot {
-            Some(still) if behind.is_none() && is_recorded(place) => {
+            Some(still) if behind.is_none() && track.is_recorded(place) => {
                 cast.renamed(&own_book::cut(&still.json, limit), &self.reel)
             }
             _ => {

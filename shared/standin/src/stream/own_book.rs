@@ -30,7 +30,9 @@ impl OwnBook {
             let Some((shot, _)) = track.shot(self.place) else {
                 return;
             };
-            self.apply(&shot.json, shot.data.start, "b", "a");
+            if !track.is_in_snapshot(self.place) {
+                self.apply(&shot.json, shot.data.start, "b", "a");
+            }
             self.place += 1;
             self.anchor(track);
         }
@@ -39,7 +41,7 @@ impl OwnBook {
     /// At the place of the recorded snapshot it takes the book's place; what it does not know yet comes on top.
     fn anchor(&mut self, track: &Track) {
         let still = track.snapshot.as_ref();
-        let Some(still) = still.filter(|still| still.place.max(1) == self.place) else {
+        let Some(still) = still.filter(|_| track.holds_at() == Some(self.place)) else {
             return;
         };
         self.bids.clear();
@@ -164,6 +166,22 @@ mod tests {
             r#""bids":[["10.0","2"],["8","4"]],"asks":[["10.10001","7"]]"#
         );
         assert_eq!(at(1), r#""bids":[["9.9","1"]],"asks":[]"#);
+    }
+
+    #[test]
+    fn events_that_come_late_do_not_undo_the_snapshot() {
+        let mut tape = Tape::new(Market::Spot);
+        tape.push(0, &event(1, 2, r#"[["9","1"]]"#, "[]")).unwrap();
+        let snapshot = r#"{"lastUpdateId":4,"bids":[["9","3"]],"asks":[]}"#;
+        tape.push_snapshot(1, "ABC", snapshot);
+        tape.push(2, &event(3, 4, r#"[["9","2"]]"#, "[]")).unwrap();
+        tape.push(3, &event(5, 5, r#"[["8","7"]]"#, "[]")).unwrap();
+        let reel = Reel::new(vec![tape]).unwrap();
+        let mut book = OwnBook::default();
+
+        book.bring_to(&reel.tracks[0], 3);
+
+        assert_eq!(book.sides(9), r#""bids":[["9","3"],["8","7"]],"asks":[]"#);
     }
 
     #[test]

@@ -237,6 +237,21 @@ impl Track {
         (self.kind == Kind::Depth).then(|| place.max(1))
     }
 
+    /// Whether the event at a place came behind the recorded snapshot, and yet the snapshot knows of it.
+    pub(super) fn is_in_snapshot(&self, place: usize) -> bool {
+        let (Some(still), Some((shot, 0))) = (&self.snapshot, self.shot(place)) else {
+            return false;
+        };
+        self.holds_at().is_some_and(|holds_at| place >= holds_at) && shot.id <= still.last_id
+    }
+
+    /// Whether the recorded snapshot is the book after so many events.
+    pub(super) fn is_recorded(&self, place: usize) -> bool {
+        let holds_at = self.holds_at().unwrap_or_default();
+        let last = place.checked_sub(1);
+        place <= holds_at || last.is_some_and(|last| self.is_in_snapshot(last))
+    }
+
     /// A depth stream's ids: behind which the first event comes, and the last.
     fn chain(&self) -> Option<Range<u64>> {
         if self.kind != Kind::Depth {

@@ -6,7 +6,7 @@ use futures::SinkExt;
 use serde_json::Value;
 use tapemill_standin::Market;
 use tapemill_standin::stream::{
-    Begin, Fate, Happened, Routing, Speed, StreamFault, StreamOptions, Streams,
+    At, Begin, Fate, Happened, Routing, Speed, StreamFault, StreamFaults, StreamOptions, Streams,
 };
 use tokio_tungstenite::tungstenite::Message;
 
@@ -401,21 +401,29 @@ async fn a_tape_runs_as_fast_as_it_is_told_with_the_time_of_sending() {
 #[tokio::test]
 async fn who_reads_too_slowly_is_reset() {
     let mut options = at_once(Market::Um);
-    options.speed = Speed::Times(1000.0);
+    options.begin = Begin::Go;
+    // At full speed the tape would wait.
+    options.speed = Speed::Times(10.0);
     options.most_waiting = 1 << 20;
-    options.limits.life = Duration::from_secs(20);
-    let tape = made_up(Market::Um, "BTCUSDT", 2_000);
-    let streams = Streams::start([tape], options).unwrap();
-    let mut client = Client::connect(&streams.url_ws(), "/public/stream")
+    // More than any socket takes unread.
+    options.faults = StreamFaults::none().and(
+        At::Frame(0),
+        StreamFault::Oversize {
+            bytes: 200 << 20,
+            connection: Some(0),
+        },
+    );
+    let tape = made_up(Market::Um, "BTCUSDT", 2);
+    let streams = Streams::start([tape.clone()], options).unwrap();
+    let mut slow = Client::connect(&streams.url_ws(), "/public/stream")
         .await
         .unwrap();
-    client
-        .subscribe(1, &[DEPTH, "btcusdt@bookTicker", "btcusdt@trade"])
-        .await;
-    let until = Instant::now() + Duration::from_secs(20);
+    slow.subscribe(1, &[DEPTH]).await;
+    slow.text().await;
 
-    while streams.counts().connections > 0 && Instant::now() < until {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+    streams.go();
+    while streams.counts().connections > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 
     let last = streams.events().pop().unwrap();
@@ -425,5 +433,8 @@ async fn who_reads_too_slowly_is_reset() {
             why: "too slow".to_owned()
         }
     );
-    assert!(streams.counts().cut > 0);
+    assert!(streams.wait(Duration::from_secs(20)));
+    let counts = streams.counts();
+    assert_eq!((counts.cut, counts.sent), (1, 0));
+    assert_eq!(counts.lost, tape.frames.len() as u64 - 1);
 }
