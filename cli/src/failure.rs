@@ -147,3 +147,13 @@ impl From<WorkerError> for Failure {
         Self::failed(error)
     }
 }
+
+#[cfg(feature = "forecast")]
+impl From<tapemill_forecast::ForecastError> for Failure {
+    fn from(error: tapemill_forecast::ForecastError) -> Self {
+        match error {
+            tapemill_forecast::ForecastError::Setting(line) => Self::usage(line),
+            error => Self::failed(error),
+        }
+    }
+}
