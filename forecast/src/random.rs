@@ -11,13 +11,13 @@ impl Random {
     pub fn of(seed: u64, place: &[u64]) -> Self {
         let mut random = Self(seed);
         for part in place {
-            random = Self(random.next() ^ part.wrapping_mul(0xd1b5_4a32_d192_ed03));
+            random = Self(random.bits() ^ part.wrapping_mul(0xd1b5_4a32_d192_ed03));
         }
         random
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -27,14 +27,14 @@ impl Random {
 
     /// Evenly between `-bound` and `bound`.
     pub fn within(&mut self, bound: f32) -> f32 {
-        let unit = (self.next() >> 40) as f32 / (1_u64 << 24) as f32;
+        let unit = (self.bits() >> 40) as f32 / (1_u64 << 24) as f32;
         bound * (2.0 * unit - 1.0)
     }
 
     /// Below `end`, which is not 0.
     fn below(&mut self, end: u64) -> u64 {
         // The high half of the product; its bias is less than end / 2⁶⁴.
-        ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
+        ((u128::from(self.bits()) * u128::from(end)) >> 64) as u64
     }
 
     /// Puts things into a random order (Fisher and Yates).
@@ -51,7 +51,7 @@ impl Random {
         let value = |bits: u64| if bits < limit { 0.0 } else { kept };
         let mut mask = Vec::with_capacity(length + 1);
         while mask.len() < length {
-            let bits = self.next();
+            let bits = self.bits();
             mask.push(value(bits & 0xffff_ffff));
             mask.push(value(bits >> 32));
         }
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_place_has_a_stream_of_its_own() {
-        let first = |place: &[u64]| Random::of(7, place).next();
+        let first = |place: &[u64]| Random::of(7, place).bits();
         assert_eq!(first(&[1, 2]), first(&[1, 2]));
         for other in [&[1, 3][..], &[2, 1], &[1], &[1, 2, 0]] {
             assert_ne!(first(&[1, 2]), first(other), "{other:?}");

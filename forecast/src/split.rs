@@ -57,7 +57,11 @@ impl Division {
 }
 
 impl Split {
-    /// Divides rows by time; `window` is how many rows a window has, forecast rows included. The error says what there is too little of.
+    /// Divides rows by time; `window` is how many rows a window has, forecast rows included.
+    ///
+    /// # Errors
+    ///
+    /// What there are too few rows for, in words.
     pub fn of(
         rows: usize,
         window: usize,
