@@ -158,3 +158,13 @@ impl From<LiveError> for Failure {
         }
     }
 }
+
+#[cfg(feature = "forecast")]
+impl From<tapemill_forecast::ForecastError> for Failure {
+    fn from(error: tapemill_forecast::ForecastError) -> Self {
+        match error {
+            tapemill_forecast::ForecastError::Setting(line) => Self::usage(line),
+            error => Self::failed(error),
+        }
+    }
+}

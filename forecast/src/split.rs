@@ -61,7 +61,7 @@ impl Split {
     ///
     /// # Errors
     ///
-    /// What there is too little of.
+    /// What there are too few rows for, in words.
     pub fn of(
         rows: usize,
         window: usize,

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tapemill_forecast::checkpoint::{Checkpoint, Part};
+use tapemill_forecast::plot;
 use tapemill_forecast::prepared::Columns;
 use tapemill_forecast::settings::Settings;
 use tapemill_forecast::shape::Shape;
 use tapemill_forecast::split::Division;
 use tapemill_forecast::table::{Asked, Table};
 use tapemill_forecast::train::{Progress, train};
-use tapemill_forecast::{ForecastError, plot};
 use tapemill_runtime::{Shutdown, exit};
 
 use crate::args::ForecastTrainArgs;
@@ -397,15 +397,6 @@ impl View {
         if let Some((epochs, batches)) = self.bars {
             batches.finish_and_clear();
             epochs.finish_and_clear();
-        }
-    }
-}
-
-impl From<ForecastError> for Failure {
-    fn from(error: ForecastError) -> Self {
-        match error {
-            ForecastError::Setting(line) => Self::usage(line),
-            error => Self::failed(error),
         }
     }
 }
