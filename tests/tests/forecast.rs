@@ -183,7 +183,7 @@ fn losses_and_forecasts_are_pytorchs() {
             furthest = furthest.max(apart);
         }
     }
-    println!("losses are at most {furthest:.1e} of themselves from PyTorch's");
+    eprintln!("losses are at most {furthest:.1e} of themselves from PyTorch's");
     let (first, last) = (
         number(&ours[0]["train_loss"]),
         number(&ours[4]["train_loss"]),

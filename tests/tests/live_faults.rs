@@ -93,7 +93,7 @@ impl Story {
             .collect();
         let found = Python::new().run(&words);
         let found: Value = serde_json::from_str(&found).expect("it is JSON");
-        println!("{found}\n{}", told.stderr);
+        eprintln!("{found}\n{}", told.stderr);
         found
     }
 }
