@@ -39,7 +39,7 @@ fn main() {
             .map(|_| f64::from(random.within(1.7)))
             .collect(),
         times: None,
-        stretches: vec![0..ROWS],
+        stretches: std::iter::once(0..ROWS).collect(),
         holes: Holes::default(),
     };
     let columns = Columns {

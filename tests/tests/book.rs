@@ -164,11 +164,10 @@ fn compare(found: &[(i64, Vec<Option<f64>>)], series: &[BookRow]) {
 
 #[test]
 fn every_recorded_book_comes_back_from_its_capture() {
-    for at in 0..RECORDINGS.len() {
+    for (at, (file, market, symbol, ..)) in RECORDINGS.into_iter().enumerate() {
         let Some(recording) = recording(at) else {
             return;
         };
-        let (file, market, symbol, ..) = RECORDINGS[at];
         let output = tempfile::tempdir().unwrap();
         recording.write_books(output.path(), "0123", 5000);
 
