@@ -5,6 +5,8 @@
 mod book;
 mod commands;
 mod export;
+mod forecast;
+mod live;
 mod output;
 mod selection;
 mod source;
@@ -23,6 +25,10 @@ pub use commands::{
     WorkerArgs,
 };
 pub use export::{ExportArgs, ExportArrowArgs, ExportCommand, ExportCsvArgs, ExportQlibArgs};
+pub use forecast::{
+    ForecastArgs, ForecastCommand, ForecastEvaluateArgs, ForecastPredictArgs, ForecastTrainArgs,
+};
+pub use live::LiveArgs;
 pub use output::{OutputArgs, ShapeArgs};
 pub use selection::{SelectionArgs, SymbolDaysArgs};
 pub use source::{AskingArgs, RestArgs, SourceArgs};
@@ -104,11 +110,16 @@ pub enum Command {
     Symbols(SymbolsArgs),
     /// Prove what is on disk: every table whole, what its place says, following from what it was made of, without holes
     Verify(VerifyArgs),
+    /// Collect streams of the exchange as they come, until told to stop
+    Live(LiveArgs),
     /// Write what the output has as other programs want it
     #[command(subcommand)]
     Export(ExportCommand),
     /// The best levels of captured order books at fixed times; files for hftbacktest
     Book(BookArgs),
+    /// Train, score and run a forecaster; needs a build with the feature forecast
+    #[command(subcommand)]
+    Forecast(ForecastCommand),
     /// Counts per dataset and state, rate, ETA, workers
     Status(StatusArgs),
     /// List, show, retry or cancel tasks

@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tapemill_archive::{Bandwidth, Brake, DirSource, HttpOptions, HttpSource, RetryPolicy, Source};
 use tapemill_coordinator::{
@@ -348,14 +349,36 @@ pub fn rest_alone(args: &RestArgs) -> Result<Option<Arc<Rest>>, Failure> {
     rest_under(args, Arc::new(OwnWeights::default()))
 }
 
+/// As [`rest_alone`], with the longest wait for an answer.
+pub fn rest_within(args: &RestArgs, timeout: Duration) -> Result<Option<Arc<Rest>>, Failure> {
+    let mut options = RestOptions::new(args.rest.clone());
+    options.timeout = timeout;
+    rest_with(args, options, Arc::new(OwnWeights::default()))
+}
+
 fn rest_under(args: &RestArgs, weights: Arc<dyn Weights>) -> Result<Option<Arc<Rest>>, Failure> {
+    rest_with(args, RestOptions::new(args.rest.clone()), weights)
+}
+
+fn rest_with(
+    args: &RestArgs,
+    mut options: RestOptions,
+    weights: Arc<dyn Weights>,
+) -> Result<Option<Arc<Rest>>, Failure> {
     if args.no_rest {
         return Ok(None);
     }
-    let mut options = RestOptions::new(args.rest.clone());
     options.most_weight = args.rest_weight;
     let rest = Rest::new(options, weights)?;
     Ok(Some(Arc::new(rest)))
+}
+
+/// The symbols of a list or a file; `None` for all.
+pub fn named_symbols(text: &str) -> Result<Option<Vec<Symbol>>, Failure> {
+    Ok(match symbols(text)? {
+        Symbols::All => None,
+        Symbols::These(symbols) | Symbols::Among(symbols) => Some(symbols),
+    })
 }
 
 /// A flag that asks the exchange, beside `--no-rest`.

@@ -4,6 +4,7 @@ use tapemill_archive::ArchiveError;
 use tapemill_coordinator::PlanError;
 use tapemill_dataset::export::ExportError;
 use tapemill_lake::LakeError;
+use tapemill_live::LiveError;
 use tapemill_market::NameError;
 use tapemill_queue::QueueError;
 use tapemill_runtime::{RuntimeError, exit};
@@ -145,5 +146,25 @@ impl From<ExportError> for Failure {
 impl From<WorkerError> for Failure {
     fn from(error: WorkerError) -> Self {
         Self::failed(error)
+    }
+}
+
+impl From<LiveError> for Failure {
+    fn from(error: LiveError) -> Self {
+        match error {
+            LiveError::Settings(problem) => Self::usage(problem),
+            LiveError::Client(error) => error.into(),
+            error => Self::failed(error),
+        }
+    }
+}
+
+#[cfg(feature = "forecast")]
+impl From<tapemill_forecast::ForecastError> for Failure {
+    fn from(error: tapemill_forecast::ForecastError) -> Self {
+        match error {
+            tapemill_forecast::ForecastError::Setting(line) => Self::usage(line),
+            error => Self::failed(error),
+        }
     }
 }

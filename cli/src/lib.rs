@@ -126,8 +126,15 @@ async fn dispatch(
             let shutdown = shutdown()?;
             commands::verify::run(args, json, &terminal, &shutdown).await
         }
+        Command::Live(args) => {
+            let shutdown = shutdown()?;
+            commands::live::run(args, json, &terminal, &shutdown).await
+        }
         Command::Export(command) => commands::export::run(command, json, &terminal).await,
         Command::Book(args) => commands::book::run(args, json, &terminal).await,
+        Command::Forecast(command) => {
+            commands::forecast::run(command, json, &terminal, shutdown).await
+        }
         Command::Status(args) => commands::status::run(args, json, &terminal).await,
         Command::Tasks(command) => commands::tasks::run(command, json, &terminal).await,
         Command::Queue(command) => commands::queue::run(command, json, &terminal).await,

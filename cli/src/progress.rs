@@ -55,6 +55,12 @@ impl Terminal {
         }
     }
 
+    /// Where bars are drawn, if they are.
+    #[cfg(feature = "forecast")]
+    pub fn bars(&self) -> Option<&MultiProgress> {
+        self.bars.as_ref()
+    }
+
     /// Data, as it is.
     pub fn print(&self, text: &str) {
         match &self.kept {

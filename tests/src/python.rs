@@ -37,6 +37,12 @@ impl Python {
         Self(named.unwrap_or_else(|| workspace().join(".venv-hftbacktest/bin/python")))
     }
 
+    /// One that has PyTorch and nothing else: `TEST_TORCH_PYTHON`, else the machine's own, as Debian has it.
+    pub fn with_torch() -> Self {
+        let named = std::env::var_os("TEST_TORCH_PYTHON");
+        Self(named.unwrap_or_else(|| "/usr/bin/python3".into()).into())
+    }
+
     /// A program that was installed with it.
     pub fn program(&self, name: &str) -> PathBuf {
         self.0.with_file_name(name)

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use tapemill_standin::Market;
+use tapemill_standin::stream::{Script, StreamOptions, Streams};
 use tapemill_tests::{Lab, Python, Rest, Story, Tapemill};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tapemill-under-test");
@@ -54,13 +55,29 @@ fn each_row_works() {
         ("TAPEMILL_SOURCE", lab.mirror.url()),
         ("TAPEMILL_REST", rest.url()),
     ];
+    let tape = Script::new(Market::Um, &["BTCUSDT"], 300).tape();
+    let tape = tape.expect("it can be made");
+    let options = StreamOptions::new(tape.market);
+    let streams = Streams::start([tape], options).expect("it plays");
+    let (rest_of_streams, ws) = (streams.url_rest(), streams.url_ws());
+    let live = [
+        ("TAPEMILL_REST", rest_of_streams.as_str()),
+        ("TAPEMILL_WS", ws.as_str()),
+    ];
     let mut expressions = String::from(
         "import asyncio\nimport tapemill\nimport warnings\nfrom tapemill import BacktestDataLoader, DataSource\n\
          warnings.simplefilter('ignore', tapemill.IncompleteWarning)\n",
     );
     for row in &rows {
         match row {
+            // The second run of the tests has the feature.
+            #[cfg(not(feature = "forecast"))]
+            Here::Command(words) if words[0] == "forecast" => {}
             Here::Command(words) => {
+                let environment = match words[0].as_str() {
+                    "live" => live,
+                    _ => environment,
+                };
                 let mut command = Tapemill::new(BINARY).folder(lab.folder()).args(words);
                 for (name, value) in environment {
                     // What a row names itself counts.

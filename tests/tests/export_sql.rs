@@ -1,4 +1,5 @@
 //! Own factors: a file of SQL expressions gives columns beside the built-in ones, and nothing where it is wrong.
+#![cfg(feature = "sql")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

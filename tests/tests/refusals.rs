@@ -496,3 +496,38 @@ fn a_summary_counts_symbols_and_what_the_output_takes() {
     );
     assert!(!absent.exists(), "looking makes nothing");
 }
+
+#[test]
+#[cfg(not(feature = "forecast"))]
+fn a_build_without_the_forecaster_says_how_to_have_it() {
+    let lab = lab();
+    for words in [
+        &[
+            "forecast",
+            "train",
+            "--parquet-path",
+            "rows.parquet",
+            "--features",
+            "a",
+            "b",
+        ][..],
+        &["forecast", "evaluate", "--parquet-path", "rows.parquet"],
+        &[
+            "forecast",
+            "predict",
+            "--parquet-path",
+            "rows.parquet",
+            "--to",
+            "forecasts.parquet",
+        ],
+    ] {
+        let command = Tapemill::new(BINARY).folder(lab.folder()).args(words);
+        let line = command.run().expect(2).only_error_line();
+        assert!(
+            line.contains(
+                "built without the forecaster; cargo install --path cli --features forecast"
+            ),
+            "{line}"
+        );
+    }
+}

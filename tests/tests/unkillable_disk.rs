@@ -1,61 +1,11 @@
 //! Disks that are full, read-only or hold something else: no fault of a task, and nothing is lost.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-use tapemill_tests::{Lab, Tapemill, hashes, parts};
+use tapemill_tests::{Disk, Lab, Tapemill, hashes, parts};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tapemill-under-test");
-
-/// A small disk of the test's own, unmounted when dropped.
-struct Disk(PathBuf);
-
-impl Disk {
-    /// `None`, said aloud, where this process may not mount: it takes root. With `CI` set it must.
-    fn mount(at: PathBuf, options: &str) -> Option<Self> {
-        fs::create_dir_all(&at).expect("a folder can be made");
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
-            .arg(&at)
-            .output();
-        if mount.is_ok_and(|mount| mount.status.success()) {
-            return Some(Self(at));
-        }
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "the disk tests need root to mount"
-        );
-        eprintln!(
-            "skipped: this process may not mount a disk at {}",
-            at.display()
-        );
-        None
-    }
-
-    fn make_read_only(&self) {
-        let mount = Command::new("mount")
-            .args(["-o", "remount,ro"])
-            .arg(&self.0)
-            .status();
-        assert!(mount.expect("mount is there").success());
-    }
-
-    fn enlarge(&self, bytes: &str) {
-        let options = format!("remount,size={bytes}");
-        let mount = Command::new("mount")
-            .args(["-o", &options])
-            .arg(&self.0)
-            .status();
-        assert!(mount.expect("mount is there").success());
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
 
 fn lab() -> Lab {
     let lab = Lab::new(BINARY);

@@ -70,7 +70,7 @@ pub(super) fn bytes_per_second(text: &str) -> Result<NonZeroU64, String> {
 }
 
 /// A lease shorter than its heartbeats can be sent, or longer than anyone waits for a dead worker, is a mistake.
-fn lease(text: &str) -> Result<Duration, String> {
+pub(super) fn lease(text: &str) -> Result<Duration, String> {
     let lease = values::duration(text).map_err(|error| error.to_string())?;
     if (Duration::from_millis(500)..=Duration::from_secs(86_400)).contains(&lease) {
         Ok(lease)

@@ -9,6 +9,8 @@ pub mod demo;
 mod ended;
 pub mod export;
 pub mod fetch;
+pub mod forecast;
+pub mod live;
 mod own_factors;
 pub mod plan;
 pub mod queue;

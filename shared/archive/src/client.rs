@@ -14,6 +14,8 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
+use rustls_platform_verifier::BuilderVerifierExt;
+
 use crate::ArchiveError;
 
 /// Redirects followed for one request.
@@ -38,15 +40,39 @@ pub struct ClientSettings<'a> {
 ///
 /// [`ArchiveError::Client`] for certificates or proxies that cannot be used.
 pub fn client(settings: &ClientSettings<'_>) -> Result<Client, ArchiveError> {
+    client_with(settings, environment_roots())
+}
+
+/// The authorities that the environment names, if it names any.
+fn environment_roots() -> Option<Result<RootCertStore, ArchiveError>> {
     let file = env::var_os("SSL_CERT_FILE").filter(|value| !value.is_empty());
     let dirs = env::var_os("SSL_CERT_DIR").filter(|value| !value.is_empty());
-    let roots = if file.is_some() || dirs.is_some() {
+    (file.is_some() || dirs.is_some()).then(|| {
         let dirs: Vec<PathBuf> = dirs.iter().flat_map(env::split_paths).collect();
-        Some(named_roots(file.as_deref().map(Path::new), &dirs))
-    } else {
-        None
+        named_roots(file.as_deref().map(Path::new), &dirs)
+    })
+}
+
+/// What TLS connections that are no requests take: the same certificate authorities as [`client`].
+///
+/// # Errors
+///
+/// [`ArchiveError::Client`] for certificates that cannot be used.
+pub fn tls_config() -> Result<ClientConfig, ArchiveError> {
+    install_provider();
+    let unusable = |error: rustls::Error| ArchiveError::Client {
+        why: error.to_string(),
     };
-    client_with(settings, roots)
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?;
+    match environment_roots() {
+        Some(roots) => Ok(builder.with_root_certificates(roots?).with_no_client_auth()),
+        None => Ok(builder
+            .with_platform_verifier()
+            .map_err(unusable)?
+            .with_no_client_auth()),
+    }
 }
 
 /// `roots`: the authorities named by the environment; `None` for the system's.

@@ -33,7 +33,7 @@ pub use address::shown;
 pub use bandwidth::Bandwidth;
 pub use brake::{Brake, LONGEST_HOLD};
 pub use checksum::{Hasher, Sha256Digest, hex, parse_sidecar, sha256};
-pub use client::{ClientSettings, client};
+pub use client::{ClientSettings, client, tls_config};
 pub use counters::{HttpCounters, RESPONSE_CLASSES, TransferStats};
 pub use dir::DirSource;
 pub use error::ArchiveError;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tapemill_market::{ArchiveName, Bars, Data, Market};
+use tapemill_market::{ArchiveName, Bars, Data, Market, Symbol};
 
 /// An answer of rows holds at most 1,500 of some 200 bytes.
 const OF_ROWS: Bounds = Bounds {
@@ -81,6 +81,48 @@ impl Question {
         Self::of_a_market(path, weight)
     }
 
+    /// A symbol's order book, at most so many levels of each side.
+    pub(crate) fn book(market: Market, symbol: &Symbol, levels: u32) -> Self {
+        let (path, weight) = match (market, levels) {
+            (Market::Um, _) => ("/fapi/v1/depth", futures_book_weight(levels)),
+            (Market::Cm, _) => ("/dapi/v1/depth", futures_book_weight(levels)),
+            (Market::Spot, 0..=100) => ("/api/v3/depth", 5),
+            (Market::Spot, 101..=500) => ("/api/v3/depth", 25),
+            (Market::Spot, 501..=1000) => ("/api/v3/depth", 50),
+            (Market::Spot, _) => ("/api/v3/depth", 250),
+        };
+        Self::of_a_symbol(path, symbol, ("limit", levels), weight)
+    }
+
+    /// A symbol's trades from an id on, or the last ones.
+    pub(crate) fn trades(market: Market, symbol: &Symbol, from_id: Option<i64>, most: u32) -> Self {
+        let (path, weight) = match market {
+            Market::Um => ("/fapi/v1/aggTrades", 20),
+            Market::Cm => ("/dapi/v1/aggTrades", 20),
+            Market::Spot => ("/api/v3/aggTrades", 4),
+        };
+        let mut question = Self::of_a_symbol(path, symbol, ("limit", most), weight);
+        if let Some(id) = from_id {
+            question.pairs.push(("fromId", id.to_string()));
+        }
+        question
+    }
+
+    fn of_a_symbol(
+        path: &'static str,
+        symbol: &Symbol,
+        (limit, rows): (&'static str, u32),
+        weight: u32,
+    ) -> Self {
+        Self {
+            path,
+            pairs: vec![("symbol", symbol.to_string()), (limit, rows.to_string())],
+            weight,
+            limit: rows,
+            bounds: OF_ROWS,
+        }
+    }
+
     fn of_a_market(path: &'static str, weight: u32) -> Self {
         Self {
             path,
@@ -89,6 +131,15 @@ impl Question {
             limit: u32::MAX,
             bounds: OF_A_MARKET,
         }
+    }
+}
+
+fn futures_book_weight(levels: u32) -> u32 {
+    match levels {
+        0..=50 => 2,
+        51..=100 => 5,
+        101..=500 => 10,
+        _ => 20,
     }
 }
 

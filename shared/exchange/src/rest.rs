@@ -10,7 +10,7 @@ use tapemill_archive::{
     ArchiveError, ClientSettings, Hasher, HttpCounters, Retry, RetryPolicy, client, date_ms, hex,
     named_wait, shown,
 };
-use tapemill_market::{ArchiveName, Market};
+use tapemill_market::{ArchiveName, Market, Symbol};
 use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -222,6 +222,52 @@ impl Rest {
         let (question, cancel) = (Question::ticker(market), CancellationToken::new());
         let take = |answer: &Answer| volumes(market, &answer.body);
         self.answered(market, &question, &cancel, take).await
+    }
+
+    /// A symbol's order book, at most so many levels of each side: the answer's text.
+    ///
+    /// # Errors
+    ///
+    /// As [`Rest::rows`].
+    pub async fn book(
+        &self,
+        market: Market,
+        symbol: &Symbol,
+        levels: u32,
+        cancel: &CancellationToken,
+    ) -> Result<String, ExchangeError> {
+        let question = Question::book(market, symbol, levels);
+        self.text(market, &question, cancel).await
+    }
+
+    /// A symbol's aggregated trades from an id on, or the last ones, at most so many: the answer's text.
+    ///
+    /// # Errors
+    ///
+    /// As [`Rest::rows`].
+    pub async fn trades(
+        &self,
+        market: Market,
+        symbol: &Symbol,
+        from_id: Option<i64>,
+        most: u32,
+        cancel: &CancellationToken,
+    ) -> Result<String, ExchangeError> {
+        let question = Question::trades(market, symbol, from_id, most);
+        self.text(market, &question, cancel).await
+    }
+
+    async fn text(
+        &self,
+        market: Market,
+        question: &Question,
+        cancel: &CancellationToken,
+    ) -> Result<String, ExchangeError> {
+        let take = |answer: &Answer| {
+            let text = String::from_utf8(answer.body.clone());
+            text.map_err(|_| BadAnswer("the answer is no text".to_owned()))
+        };
+        self.answered(market, question, cancel, take).await
     }
 
     /// What came of an answer, asked for until there is one that can be taken.

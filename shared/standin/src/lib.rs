@@ -1,6 +1,6 @@
 //! A stand-in for the exchange: [`generate`] lays down archives with every known quirk, made from a seed, [`server`]
-//! serves a folder of them over HTTP with the bucket's listing and faults on demand, and [`mod@exchange`] is its REST
-//! interface.
+//! serves a folder of them over HTTP with the bucket's listing and faults on demand, [`mod@exchange`] is its REST
+//! interface, and [`stream`] its streams.
 //!
 //! It shares no code with the parts it tests.
 
@@ -11,6 +11,7 @@ mod interval;
 mod market;
 mod period;
 pub mod server;
+pub mod stream;
 
 pub use error::StandinError;
 pub use interval::Interval;

@@ -11,10 +11,23 @@ const NEVER_MS: i64 = 4_133_404_800_000;
 /// What a symbol traded within a day, unless told otherwise.
 const VOLUME: u64 = 1_000_000;
 
-/// What it says of its symbols.
-pub(super) fn info(options: &ExchangeOptions, path: &str, now: i64) -> Value {
+/// What it says of its symbols, some of which may be traded no longer.
+pub(super) fn info(options: &ExchangeOptions, path: &str, now: i64, delisted: &[String]) -> Value {
     let symbols = options.of_market(path);
-    let described = symbols.map(|(symbol, listed)| described(path, symbol, listed));
+    let described = symbols.map(|(symbol, listed)| {
+        let mut told = described(path, symbol, listed);
+        let status = match path {
+            path if path.starts_with("/dapi/") => "contractStatus",
+            _ => "status",
+        };
+        if delisted.iter().any(|name| name == symbol) {
+            told[status] = match path.starts_with("/api/") {
+                true => "BREAK".into(),
+                false => "SETTLING".into(),
+            };
+        }
+        told
+    });
     json!({
         "timezone": "UTC",
         "serverTime": now,

@@ -1,6 +1,9 @@
 //! Serves a folder as the exchange's archive: `standin --root DIR [--port 0] [--faults FILE.json] [--page-size N]`.
+//! Plays recordings as the exchange's streams: `standin exchange --recording FILE …`.
 //!
 //! The first line on stdout is its URL. It runs until it is interrupted.
+
+mod exchange;
 
 use std::io::Write;
 use std::net::Ipv4Addr;
@@ -12,7 +15,17 @@ const USAGE: &str = "usage: standin --root DIR [--port 0] [--faults FILE.json] [
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = match options(std::env::args().skip(1)) {
+    let mut args = std::env::args().skip(1).peekable();
+    if args.next_if(|first| first == "exchange").is_some() {
+        return match exchange::read(args) {
+            Ok(asked) => match exchange::run(asked).await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(why) => fail(1, &why),
+            },
+            Err(why) => fail(2, &format!("{why}\n{}", exchange::USAGE)),
+        };
+    }
+    let options = match options(args) {
         Ok(options) => options,
         Err(why) => return fail(2, &format!("{why}\n{USAGE}")),
     };

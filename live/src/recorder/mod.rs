@@ -1,0 +1,625 @@
+//! What becomes of messages: which are stored, which are known already, and what is missing between them. No I/O: messages,
+//! answers and times go in; rows, and what has to be asked for, come out.
+
+mod stream;
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use tapemill_market::{Market, Symbol};
+use tapemill_stream::{
+    AggTrade, Anchor, DepthUpdate, Event, Fit, Frame, Hole, Ids, Kind, Link, Mark, Read, Snapshot,
+};
+
+use crate::config::Config;
+use crate::rows::{Batch, Entry, Origin, Rows, dataset_of};
+use crate::sink::Followed;
+use stream::{Order, Stream, mark_of};
+
+pub use stream::Received;
+
+/// Texts that were refused, told of one connection within a minute.
+const TOLD_A_MINUTE: u32 = 10;
+
+/// Of a text that was refused, so much is told.
+const TOLD_BYTES: usize = 200;
+
+/// Something that the exchange has to be asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// A snapshot of a symbol's book.
+    Snapshot(Symbol),
+    /// Trades between two, without both.
+    Trades {
+        /// The stream that lacks them.
+        stream: String,
+        /// The symbol.
+        symbol: Symbol,
+        /// What is missing.
+        hole: Hole,
+    },
+}
+
+/// What a text of a connection was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// A message, stored, remembered, or known already.
+    Message,
+    /// A subscription was taken.
+    Taken(u64),
+    /// A subscription was refused.
+    Refused(String),
+    /// The connection will be ended by the exchange.
+    Ending,
+    /// Nothing that can be read.
+    Malformed,
+}
+
+/// What was counted since the collector began.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Messages of all connections.
+    pub frames: u64,
+    /// Rows that were stored.
+    pub rows: u64,
+    /// Messages that were known already.
+    pub duplicates: u64,
+    /// Holes.
+    pub gaps: u64,
+    /// Messages in holes whose ids count.
+    pub missing: u64,
+    /// Of those, what was asked for and came.
+    pub filled: u64,
+    /// Books that found a snapshot that their updates follow.
+    pub resyncs: u64,
+    /// Snapshots that were older than the updates.
+    pub old_snapshots: u64,
+    /// Texts that could not be read.
+    pub malformed: u64,
+    /// Messages with fields that no column holds.
+    pub unknown_fields: u64,
+}
+
+impl Counts {
+    /// Adds another recorder's.
+    pub fn add(&mut self, other: &Self) {
+        self.frames += other.frames;
+        self.rows += other.rows;
+        self.duplicates += other.duplicates;
+        self.gaps += other.gaps;
+        self.missing += other.missing;
+        self.filled += other.filled;
+        self.resyncs += other.resyncs;
+        self.old_snapshots += other.old_snapshots;
+        self.malformed += other.malformed;
+        self.unknown_fields += other.unknown_fields;
+    }
+}
+
+/// Streams, and what was stored of them.
+pub struct Recorder {
+    market: Market,
+    session: String,
+    streams: Vec<Stream>,
+    by_name: HashMap<String, usize>,
+    by_symbol: HashMap<String, usize>,
+    rows: Rows,
+    wanted: Vec<Wanted>,
+    counts: Counts,
+    /// When each connection brought something last.
+    heard: HashMap<i32, Instant>,
+    /// Of each connection, when a minute began and what was told in it.
+    told: HashMap<i32, (Instant, u32)>,
+    /// How late messages came since they were asked for last, in milliseconds.
+    lags: Vec<i64>,
+}
+
+impl Recorder {
+    /// Of the channels and symbols that are to be collected; nothing was stored before.
+    pub fn new(session: String, config: &Config) -> Self {
+        let (market, symbols) = (config.market, &config.symbols);
+        let mut streams = Vec::new();
+        for (number, symbol) in symbols.iter().enumerate() {
+            for channel in &config.channels {
+                streams.push(Stream::new(
+                    market,
+                    number,
+                    symbol.clone(),
+                    channel.clone(),
+                    config.max_update_gap,
+                ));
+            }
+        }
+        let names = streams.iter().enumerate();
+        let by_name = names
+            .map(|(number, stream)| (stream.name.clone(), number))
+            .collect();
+        let names = symbols.iter().map(|symbol| symbol.as_str().to_owned());
+        Self {
+            market,
+            session,
+            by_symbol: names
+                .clone()
+                .enumerate()
+                .map(|(number, name)| (name, number))
+                .collect(),
+            rows: Rows::new(names.collect()),
+            streams,
+            by_name,
+            wanted: Vec::new(),
+            counts: Counts::default(),
+            heard: HashMap::new(),
+            told: HashMap::new(),
+            lags: Vec::new(),
+        }
+    }
+
+    /// The names of all streams, with the kind of each.
+    pub fn streams(&self) -> impl Iterator<Item = (&str, Kind)> {
+        let streams = self.streams.iter();
+        streams.map(|stream| (stream.name.as_str(), stream.channel.kind()))
+    }
+
+    /// All streams, as a sink is asked for what it has of them.
+    pub fn followed(&self) -> Vec<Followed> {
+        let streams = self.streams.iter();
+        streams
+            .map(|stream| Followed {
+                stream: stream.name.clone(),
+                dataset: dataset_of(stream.channel.kind()),
+                symbol: stream.symbol_name.to_string(),
+            })
+            .collect()
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// How late messages came since this was asked last, in milliseconds.
+    pub fn take_lags(&mut self) -> Vec<i64> {
+        std::mem::take(&mut self.lags)
+    }
+
+    /// Rows that are held, and about what they take in memory.
+    pub fn held(&self) -> (usize, usize) {
+        (self.rows.count(), self.rows.bytes())
+    }
+
+    /// Takes the rows.
+    pub fn take_rows(&mut self) -> Vec<Batch> {
+        self.rows.take()
+    }
+
+    /// Takes what has to be asked for.
+    pub fn take_wanted(&mut self) -> Vec<Wanted> {
+        std::mem::take(&mut self.wanted)
+    }
+
+    /// Goes on behind what an earlier session stored of a stream.
+    pub fn resume(&mut self, stream: &str, last: Mark, cause: &'static str) {
+        if let Some(&number) = self.by_name.get(stream) {
+            self.streams[number].resume(last, cause);
+        }
+    }
+
+    /// Tells something in the ledger.
+    pub fn tell(&mut self, event_type: &'static str, received_ns: i64, more: Entry) {
+        self.rows.tell(Entry {
+            event_type,
+            received_ns,
+            market: self.market.to_string(),
+            session: self.session.clone(),
+            ..more
+        });
+    }
+
+    /// A connection subscribed to streams: from now on they are waited for.
+    pub fn subscribed(&mut self, streams: &[String], received: Received) {
+        for name in streams {
+            if let Some(&number) = self.by_name.get(name) {
+                self.streams[number].seen.get_or_insert(received.at);
+            }
+        }
+    }
+
+    /// The exchange took a connection's subscriptions: from now on all that these streams bring comes by it too.
+    pub fn taken(&mut self, connection: i32, streams: &[String], at: Instant) {
+        for name in streams {
+            if let Some(&number) = self.by_name.get(name) {
+                self.streams[number].taken.push((connection, at));
+            }
+        }
+    }
+
+    /// Whether the exchange took all subscriptions of a connection.
+    pub fn is_taken(&self, connection: i32, streams: &[String]) -> bool {
+        streams.iter().all(|name| {
+            let stream = self.by_name.get(name).map(|&number| &self.streams[number]);
+            stream.is_none_or(|stream| stream.taken.iter().any(|(taken, _)| *taken == connection))
+        })
+    }
+
+    /// Takes a text of a connection.
+    pub fn hear(&mut self, connection: i32, text: &str, received: Received) -> Heard {
+        self.heard.insert(connection, received.at);
+        match Frame::read(text) {
+            Ok(Frame::Message { stream, data }) => {
+                self.counts.frames += 1;
+                match self.by_name.get(stream).copied() {
+                    Some(number) => self.message(number, connection, data, received),
+                    None => self.malformed(
+                        connection,
+                        "a stream that was not asked for",
+                        text,
+                        received,
+                    ),
+                }
+            }
+            Ok(Frame::Taken { id }) => Heard::Taken(id),
+            Ok(Frame::Refused { why, .. }) => Heard::Refused(why),
+            Ok(Frame::Ending) => Heard::Ending,
+            Err(error) => {
+                // It may have been of any stream; chains tell by themselves.
+                for stream in &mut self.streams {
+                    if stream.leader == Some(connection) && stream.last.is_some() {
+                        stream.interrupted.get_or_insert("malformed");
+                    }
+                }
+                self.malformed(connection, &error.to_string(), text, received)
+            }
+        }
+    }
+
+    fn message(&mut self, number: usize, connection: i32, data: &str, received: Received) -> Heard {
+        let stream = &mut self.streams[number];
+        stream.seen = Some(received.at);
+        match stream.leader {
+            None => stream.leader = Some(connection),
+            Some(leader) if leader == connection => {}
+            Some(_) => {
+                if stream.shadow.is_none() {
+                    stream.shadow = Some(connection);
+                }
+                if stream.shadow == Some(connection) {
+                    stream.shadow(data, received);
+                }
+                return Heard::Message;
+            }
+        }
+        self.store(number, connection, data, received)
+    }
+
+    /// Stores a message of the leading connection, unless it is known already.
+    fn store(&mut self, number: usize, connection: i32, data: &str, received: Received) -> Heard {
+        let stream = &mut self.streams[number];
+        let read = match Event::read(stream.channel.kind(), data) {
+            Ok(read) if read.symbol == stream.symbol_name.as_str() => read,
+            Ok(_) => {
+                stream.interrupted = stream.last.map(|_| "malformed");
+                return self.malformed(connection, "a message of another symbol", data, received);
+            }
+            Err(error) => {
+                stream.interrupted = stream.last.map(|_| "malformed");
+                return self.malformed(connection, &error.to_string(), data, received);
+            }
+        };
+        let Read { event, extra, .. } = read;
+        let mark = mark_of(&event, received);
+        let link = stream.link(mark, &event, data);
+        if link == Link::Duplicate {
+            // What was stored before comes again: nothing is missing in between.
+            stream.interrupted = None;
+            self.counts.duplicates += 1;
+            return Heard::Message;
+        }
+        let interrupted = stream.interrupted.take();
+        let hole = match link {
+            Link::Breaks(hole) | Link::Tolerated(hole) => Some(hole),
+            // Without a chain nothing proves that an interruption cost nothing.
+            Link::Continues if matches!(stream.order, Order::Ordered(_)) => {
+                interrupted.map(|_| Hole {
+                    after: stream.last,
+                    before: Some(mark),
+                    missing: None,
+                })
+            }
+            _ => None,
+        };
+        stream.last = Some(mark);
+        if let Some(hole) = hole {
+            self.gap(
+                number,
+                connection,
+                &hole,
+                interrupted.unwrap_or("chain"),
+                received,
+            );
+        }
+        if extra.is_some() {
+            self.counts.unknown_fields += 1;
+        }
+        if let Event::Depth(update) = &event {
+            self.follow(number, update, matches!(link, Link::Breaks(_)), received);
+        }
+        if let Some(event_ms) = event.event_ms() {
+            self.lags.push(received.ns.div_euclid(1_000_000) - event_ms);
+        }
+        self.counts.rows += 1;
+        let stream = &self.streams[number];
+        let origin = Origin {
+            received_ns: received.ns,
+            connection: Some(connection),
+            extra,
+        };
+        self.rows.add(
+            &stream.name,
+            mark,
+            stream.symbol,
+            stream.interval(),
+            event,
+            origin,
+        );
+        Heard::Message
+    }
+
+    fn gap(
+        &mut self,
+        number: usize,
+        connection: i32,
+        hole: &Hole,
+        cause: &'static str,
+        received: Received,
+    ) {
+        let stream = &self.streams[number];
+        // Nothing is missing of what was never collected.
+        if hole.after.is_none() {
+            return;
+        }
+        self.counts.gaps += 1;
+        self.counts.missing += hole.missing.unwrap_or(0);
+        let entry = Entry {
+            symbol: Some(stream.symbol_name.to_string()),
+            stream: Some(stream.name.clone()),
+            connection: Some(connection),
+            cause: Some(cause),
+            ..Entry::default()
+        };
+        if stream.channel.kind() == Kind::AggTrade {
+            self.wanted.push(Wanted::Trades {
+                stream: stream.name.clone(),
+                symbol: stream.symbol_name.clone(),
+                hole: *hole,
+            });
+        }
+        self.tell("gap", received.ns, entry.with(hole));
+    }
+
+    /// Holds an update of a book against the snapshot that it needs.
+    fn follow(&mut self, number: usize, update: &DepthUpdate, breaks: bool, received: Received) {
+        let market = self.market;
+        let stream = &mut self.streams[number];
+        if breaks && stream.anchor.is_none() {
+            stream.anchor = Some(Anchor::new(market));
+        }
+        let Some(anchor) = &mut stream.anchor else {
+            return;
+        };
+        let fit = anchor.event(Ids {
+            first: update.first_id,
+            last: update.last_id,
+            previous: update.previous_id,
+            event_ms: update.event_ms,
+        });
+        self.fitted(number, fit, received);
+    }
+
+    fn fitted(&mut self, number: usize, fit: Fit, received: Received) {
+        let stream = &mut self.streams[number];
+        match fit {
+            Fit::Anchored { from } => {
+                stream.anchor = None;
+                stream.is_asked = false;
+                self.counts.resyncs += 1;
+                let entry = Entry {
+                    symbol: Some(stream.symbol_name.to_string()),
+                    stream: Some(stream.name.clone()),
+                    before: Some(from.mark()),
+                    ..Entry::default()
+                };
+                self.tell("resync", received.ns, entry);
+            }
+            Fit::TooOld => {
+                self.counts.old_snapshots += 1;
+                stream.is_asked = true;
+                let symbol = stream.symbol_name.clone();
+                self.wanted.push(Wanted::Snapshot(symbol));
+            }
+            // Not before there are updates: a snapshot that is older than the first of them is of no use.
+            Fit::Waits if !stream.is_asked => {
+                stream.is_asked = true;
+                let symbol = stream.symbol_name.clone();
+                self.wanted.push(Wanted::Snapshot(symbol));
+            }
+            Fit::Waits => {}
+        }
+    }
+
+    /// Takes a snapshot of a symbol's book.
+    pub fn snapshot(&mut self, symbol: &Symbol, snapshot: &Snapshot, received: Received) {
+        let Some(&number) = self.by_symbol.get(symbol.as_str()) else {
+            return;
+        };
+        let origin = Origin {
+            received_ns: received.ns,
+            ..Origin::default()
+        };
+        let name = format!("{}@snapshot", symbol.as_str().to_lowercase());
+        self.rows.add_snapshot(&name, number, snapshot, origin);
+        self.counts.rows += 1;
+        for at in 0..self.streams.len() {
+            let stream = &mut self.streams[at];
+            if stream.symbol != number {
+                continue;
+            }
+            if let Some(anchor) = &mut stream.anchor {
+                let fit = anchor.snapshot(snapshot.last_id);
+                self.fitted(at, fit, received);
+            }
+        }
+    }
+
+    /// A snapshot that was asked for does not come for now; it is asked for again when an update needs it.
+    pub fn no_snapshot(&mut self, symbol: &Symbol) {
+        let streams = self.streams.iter_mut();
+        for stream in streams.filter(|stream| stream.symbol_name == *symbol) {
+            stream.is_asked = false;
+        }
+    }
+
+    /// Takes the trades of a hole that was asked for: those that came.
+    pub fn filled(&mut self, stream: &str, hole: &Hole, trades: &[AggTrade], received: Received) {
+        let Some(&number) = self.by_name.get(stream) else {
+            return;
+        };
+        let (symbol, symbol_name) = {
+            let stream = &self.streams[number];
+            (stream.symbol, stream.symbol_name.to_string())
+        };
+        for trade in trades {
+            let origin = Origin {
+                received_ns: received.ns,
+                ..Origin::default()
+            };
+            self.rows.add_asked_trade(stream, symbol, *trade, origin);
+        }
+        let count = trades.len() as u64;
+        self.counts.rows += count;
+        self.counts.filled += count;
+        let entry = Entry {
+            symbol: Some(symbol_name),
+            stream: Some(stream.to_owned()),
+            filled: i64::try_from(count).ok(),
+            ..Entry::default()
+        };
+        self.tell("filled", received.ns, entry.with(hole));
+    }
+
+    /// A connection ended: what it led goes on where it was shadowed, and is interrupted elsewhere.
+    pub fn lost(&mut self, connection: i32, cause: &'static str) {
+        self.told.remove(&connection);
+        let heard = self.heard.remove(&connection);
+        for number in 0..self.streams.len() {
+            let stream = &mut self.streams[number];
+            stream.taken.retain(|(taken, _)| *taken != connection);
+            if stream.shadow == Some(connection) {
+                stream.shadow = None;
+                stream.ring.clear();
+            }
+            if stream.leader == Some(connection) {
+                stream.leader = None;
+                if stream.last.is_some() && !stream.is_covered(connection, heard) {
+                    stream.interrupted = Some(cause);
+                }
+                if let Some(shadow) = stream.shadow {
+                    self.promote_one(number, shadow);
+                }
+            }
+        }
+    }
+
+    /// A connection leads from now on, in all streams that it shadows: what it brought meanwhile is stored.
+    pub fn promote(&mut self, connection: i32, cause: &'static str) {
+        for number in 0..self.streams.len() {
+            let stream = &mut self.streams[number];
+            if stream.shadow == Some(connection) {
+                let before = stream.leader.unwrap_or(connection);
+                let heard = self.heard.get(&before).copied();
+                if stream.last.is_some() && !stream.is_covered(before, heard) {
+                    stream.interrupted = Some(cause);
+                }
+                self.promote_one(number, connection);
+            }
+        }
+    }
+
+    fn promote_one(&mut self, number: usize, connection: i32) {
+        let stream = &mut self.streams[number];
+        stream.leader = Some(connection);
+        stream.shadow = None;
+        for shadowed in std::mem::take(&mut stream.ring) {
+            self.store(number, connection, &shadowed.data, shadowed.received);
+        }
+    }
+
+    /// Whether a connection could lead without a loss: all it subscribed to that ever brought anything, it shadows.
+    pub fn could_lead(&self, connection: i32, streams: &[String]) -> bool {
+        streams.iter().all(|name| {
+            let stream = self.by_name.get(name).map(|&number| &self.streams[number]);
+            stream.is_none_or(|stream| {
+                stream.last.is_none()
+                    || stream.leader == Some(connection)
+                    || (stream.shadow == Some(connection) && !stream.ring.is_empty())
+            })
+        })
+    }
+
+    /// The streams of these that have brought nothing for so long, each with its symbol and kind.
+    pub fn silent(
+        &self,
+        streams: &[String],
+        now: Instant,
+        limit: Duration,
+    ) -> Vec<(String, Symbol, Kind)> {
+        let streams = streams.iter().filter_map(|name| self.by_name.get(name));
+        let streams = streams.map(|&number| &self.streams[number]);
+        streams
+            .filter(|stream| {
+                stream
+                    .seen
+                    .is_some_and(|seen| now.saturating_duration_since(seen) > limit)
+            })
+            .map(|stream| {
+                let kind = stream.channel.kind();
+                (stream.name.clone(), stream.symbol_name.clone(), kind)
+            })
+            .collect()
+    }
+
+    /// The time of the last message that was stored of a stream, in the exchange's milliseconds.
+    pub fn last_ms(&self, stream: &str) -> Option<i64> {
+        let &number = self.by_name.get(stream)?;
+        Some(self.streams[number].last?.event_ms)
+    }
+
+    /// The stream is as it should be, though it brought nothing: it is waited for anew.
+    pub fn excuse(&mut self, stream: &str, now: Instant) {
+        if let Some(&number) = self.by_name.get(stream) {
+            self.streams[number].seen = Some(now);
+        }
+    }
+
+    fn malformed(&mut self, connection: i32, what: &str, text: &str, received: Received) -> Heard {
+        self.counts.malformed += 1;
+        let (began, count) = self.told.entry(connection).or_insert((received.at, 0));
+        if received.at.duration_since(*began) > Duration::from_secs(60) {
+            (*began, *count) = (received.at, 0);
+        }
+        *count += 1;
+        if *count <= TOLD_A_MINUTE {
+            let end = text.floor_char_boundary(TOLD_BYTES);
+            let detail = serde_json::json!({"what": what, "text": &text[..end]});
+            let entry = Entry {
+                connection: Some(connection),
+                detail: Some(detail.to_string()),
+                ..Entry::default()
+            };
+            self.tell("malformed", received.ns, entry);
+        }
+        Heard::Malformed
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! A WebSocket to an address, over TLS or, on loopback, without.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error as ProtocolError, http::header::RETRY_AFTER};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use url::Url;
+
+use crate::error::{ConnectionError, LiveError};
+
+/// A message of more is none of the exchange's.
+const LARGEST_MESSAGE: usize = 8 << 20;
+
+/// The longest until there is a connection and its handshake is done.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A wait that claims to be longer is not believed.
+const LONGEST_WAIT: Duration = Duration::from_secs(3 * 86_400);
+
+/// What carries a WebSocket.
+pub trait Carrier: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Carrier for T {}
+
+/// An open WebSocket.
+pub type Socket = WebSocketStream<Box<dyn Carrier>>;
+
+/// Opens sockets below one address.
+#[derive(Clone)]
+pub struct Address {
+    base: Url,
+    tls: Option<Arc<ClientConfig>>,
+}
+
+impl Address {
+    /// `wss://host[:port]`, or `ws://` for a stand-in on this machine.
+    ///
+    /// # Errors
+    ///
+    /// [`LiveError::Settings`] for another scheme, [`LiveError::Client`] for certificates that cannot be used.
+    pub fn parse(base: &str) -> Result<Self, LiveError> {
+        let unfit = |why: &str| LiveError::Settings(format!("--ws {base:?} {why}"));
+        let url = Url::parse(base).map_err(|error| unfit(&format!("is no address: {error}")))?;
+        let tls = match url.scheme() {
+            "wss" => Some(Arc::new(tapemill_archive::tls_config()?)),
+            "ws" => None,
+            _ => return Err(unfit("is neither wss:// nor ws://")),
+        };
+        Ok(Self { base: url, tls })
+    }
+
+    /// Host and port, for messages.
+    pub fn host(&self) -> String {
+        let host = self.base.host_str().unwrap_or_default();
+        let port = self.base.port_or_known_default().unwrap_or_default();
+        format!("{host}:{port}")
+    }
+
+    /// Connects and shakes hands.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionError`], in time.
+    pub async fn open(&self, path: &str) -> Result<Socket, ConnectionError> {
+        let opened = timeout(CONNECT_TIMEOUT, self.open_at_length(path)).await;
+        opened.unwrap_or_else(|_| {
+            Err(ConnectionError::Connect {
+                host: self.host(),
+                why: format!("no handshake within {} s", CONNECT_TIMEOUT.as_secs()),
+            })
+        })
+    }
+
+    async fn open_at_length(&self, path: &str) -> Result<Socket, ConnectionError> {
+        let host = self.host();
+        let failed = |error: &dyn std::fmt::Display| ConnectionError::Connect {
+            host: host.clone(),
+            why: error.to_string(),
+        };
+        let stream = TcpStream::connect(&host)
+            .await
+            .map_err(|error| failed(&error))?;
+        stream.set_nodelay(true).map_err(|error| failed(&error))?;
+        let carrier: Box<dyn Carrier> = match &self.tls {
+            None => Box::new(stream),
+            Some(config) => {
+                let name = self.base.host_str().unwrap_or_default().to_owned();
+                let name = ServerName::try_from(name).map_err(|error| failed(&error))?;
+                let connector = TlsConnector::from(config.clone());
+                let stream = connector.connect(name, stream).await;
+                Box::new(stream.map_err(|error| failed(&error))?)
+            }
+        };
+        let mut url = self.base.clone();
+        url.set_path(path);
+        let request = url
+            .as_str()
+            .into_client_request()
+            .map_err(|error| failed(&error))?;
+        let limits = WebSocketConfig::default()
+            .max_message_size(Some(LARGEST_MESSAGE))
+            .max_frame_size(Some(LARGEST_MESSAGE));
+        match client_async_with_config(request, carrier, Some(limits)).await {
+            Ok((socket, _)) => Ok(socket),
+            Err(ProtocolError::Http(answer)) => {
+                let wait = answer.headers().get(RETRY_AFTER);
+                let wait = wait.and_then(|wait| wait.to_str().ok()?.parse().ok());
+                Err(ConnectionError::Refused {
+                    status: answer.status().as_u16(),
+                    wait: wait.map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT)),
+                    host,
+                })
+            }
+            Err(error) => Err(failed(&error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_of_a_websocket() {
+        for (base, says) in [
+            ("https://fstream.binance.com", "is neither wss:// nor ws://"),
+            ("nonsense", "is no address"),
+            ("ws:", "is no address"),
+        ] {
+            let error = Address::parse(base)
+                .err()
+                .expect("it is refused")
+                .to_string();
+            assert!(error.contains(says), "{error}");
+        }
+        let address = Address::parse("wss://stream.binance.com:9443").unwrap();
+        assert_eq!(address.host(), "stream.binance.com:9443");
+        assert_eq!(
+            Address::parse("wss://fstream.binance.com").unwrap().host(),
+            "fstream.binance.com:443"
+        );
+    }
+}
