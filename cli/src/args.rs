@@ -25,9 +25,9 @@ pub use commands::{
     WorkerArgs,
 };
 pub use export::{ExportArgs, ExportArrowArgs, ExportCommand, ExportCsvArgs, ExportQlibArgs};
-pub use forecast::{
-    ForecastArgs, ForecastCommand, ForecastEvaluateArgs, ForecastPredictArgs, ForecastTrainArgs,
-};
+pub use forecast::ForecastCommand;
+#[cfg(feature = "forecast")]
+pub use forecast::{ForecastArgs, ForecastEvaluateArgs, ForecastPredictArgs, ForecastTrainArgs};
 pub use live::LiveArgs;
 pub use output::{OutputArgs, ShapeArgs};
 pub use selection::{SelectionArgs, SymbolDaysArgs};

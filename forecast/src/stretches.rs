@@ -100,10 +100,11 @@ mod tests {
 
     #[test]
     fn without_times_only_lacking_values_are_holes() {
-        let (stretches, holes) = find(4, None, |row| row != 0);
-        assert_eq!((stretches, holes.step), (vec![1..4], None));
+        let (stretches, holes) = find(5, None, |row| row != 2);
+        assert_eq!((stretches, holes.step), (vec![0..2, 3..5], None));
         assert_eq!(find(0, None, |_| true).0, []);
-        assert_eq!(find(1, Some(&[5]), |_| true).0, [0..1]);
+        let (stretches, _) = find(1, Some(&[5]), |_| true);
+        assert_eq!(stretches.first(), Some(&(0..1)));
     }
 
     proptest! {

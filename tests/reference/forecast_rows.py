@@ -5,6 +5,8 @@ OUT.f64 has the same numbers without a format: rows × features. WHAT changes th
   hole:ROW   from ROW on, times are a second later
   null:ROW   a value is missing at ROW
   after:ROW  all rows from ROW on are others
+  from:ROW   rows before ROW are not there
+  untimed:ROW  nor are times
   text       the first feature is text
   back       two rows have changed places
   empty      there are none
@@ -57,6 +59,10 @@ def main() -> None:
         times = times[:0]
     times = pyarrow.array(times, pyarrow.timestamp("ms", "UTC"))
     table = pyarrow.table({"timestamp": times, "symbol": ["BTCUSDT"] * len(times)} | columns)
+    if what in ("from", "untimed"):
+        table = table.slice(int(at))
+    if what == "untimed":
+        table = table.drop_columns(["timestamp"])
     pyarrow.parquet.write_table(table, parquet)
     values.astype("<f8").tofile(raw)
 

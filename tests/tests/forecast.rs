@@ -315,6 +315,49 @@ fn rows_of_the_test_part_change_nothing_that_is_made() {
 }
 
 #[test]
+fn parts_of_another_file_are_told_by_its_times() {
+    let rows = Rows::new(1_000);
+    rows.small(&["--epochs", "1"]).run().expect(0);
+    rows.more("later", "from:500");
+    let evaluate = |file: &str, part: &str| {
+        let words = ["evaluate", "--json", "--parquet-path", file, "--part", part];
+        rows.command(&words).run()
+    };
+    for part in ["validation", "test"] {
+        let [whole, later] =
+            ["rows.parquet", "later.parquet"].map(|file| evaluate(file, part).expect(0));
+        assert_eq!(whole.stdout, later.stdout);
+        assert_eq!(whole.json_lines()[0]["windows"], 100 - 44, "{part}");
+    }
+    // Of the training part what is there; of all, every window.
+    for (part, windows) in [("train", 710 - 500 - 44), ("all", 500 - 44)] {
+        let scored = evaluate("later.parquet", part).expect(0);
+        assert_eq!(scored.json_lines()[0]["windows"], windows, "{part}");
+    }
+
+    // Without times only the file that was trained on has parts.
+    for (name, what) in [("rows", "untimed:0"), ("later", "untimed:500")] {
+        rows.more(name, what);
+    }
+    let trained = rows.small(&["--epochs", "1"]).run().expect(0);
+    assert!(
+        trained.stderr.contains("no column of times"),
+        "{}",
+        trained.stderr
+    );
+    evaluate("rows.parquet", "test").expect(0);
+    let refused = evaluate("later.parquet", "test").expect(1);
+    assert!(
+        refused
+            .stderr
+            .contains("nothing says which are the test part"),
+        "{}",
+        refused.stderr
+    );
+    evaluate("later.parquet", "all").expect(0);
+}
+
+#[test]
 fn no_window_reaches_across_a_hole() {
     let rows = Rows::new(1_000);
     let train = 1_000 - 200 - 90;

@@ -522,7 +522,8 @@ fn a_build_without_the_forecaster_says_how_to_have_it() {
         ],
     ] {
         let command = Tapemill::new(BINARY).folder(lab.folder()).args(words);
-        let line = command.run().expect(2).only_error_line();
+        let refused = command.run().expect(2);
+        let line = refused.only_error_line();
         assert!(
             line.contains(
                 "built without the forecaster; cargo install --path cli --features forecast"

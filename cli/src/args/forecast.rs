@@ -17,10 +17,6 @@ pub enum ForecastCommand {
 
 /// What all of them take.
 #[derive(Debug, Clone, Args)]
-#[cfg_attr(
-    not(feature = "forecast"),
-    expect(dead_code, reason = "only said to be lacking")
-)]
 pub struct ForecastArgs {
     /// The rows: a Parquet file of one symbol, sorted by time
     #[arg(long, value_name = "FILE")]
@@ -42,10 +38,6 @@ pub struct ForecastArgs {
 
 /// `forecast train`. What is not given has its default, or with --resume what the checkpoint says.
 #[derive(Debug, Clone, Args)]
-#[cfg_attr(
-    not(feature = "forecast"),
-    expect(dead_code, reason = "only said to be lacking")
-)]
 pub struct ForecastTrainArgs {
     #[command(flatten)]
     pub common: ForecastArgs,
@@ -116,10 +108,6 @@ pub struct ForecastTrainArgs {
 
 /// `forecast evaluate`.
 #[derive(Debug, Clone, Args)]
-#[cfg_attr(
-    not(feature = "forecast"),
-    expect(dead_code, reason = "only said to be lacking")
-)]
 pub struct ForecastEvaluateArgs {
     #[command(flatten)]
     pub common: ForecastArgs,
@@ -133,10 +121,6 @@ pub struct ForecastEvaluateArgs {
 
 /// `forecast predict`.
 #[derive(Debug, Clone, Args)]
-#[cfg_attr(
-    not(feature = "forecast"),
-    expect(dead_code, reason = "only said to be lacking")
-)]
 pub struct ForecastPredictArgs {
     #[command(flatten)]
     pub common: ForecastArgs,
