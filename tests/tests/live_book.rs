@@ -18,7 +18,7 @@ const LONGEST: Duration = Duration::from_secs(120);
 /// Plays a recording with updates lost in the middle, stores it, makes the books of the day, and compares.
 fn books_of_a_collector(file: &str, market: Market, symbol: &str, channel: &str, speed: f64) {
     let Some(data) = real_data() else { return };
-    let tape = Tape::read(&data.join("recordings").join(file)).expect("it is a recording");
+    let tape = Tape::read(data.join("recordings").join(file)).expect("it is a recording");
     let stream = format!("{}@{channel}", symbol.to_lowercase());
     let frames = tape
         .frames
