@@ -4,15 +4,18 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::builder::{
     BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, ListBuilder, StringBuilder,
     StructBuilder, TimestampMillisecondBuilder,
 };
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{ArrayRef, RecordBatch};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::KeyValue;
 use serde_json::{Value, json};
 use tapemill_capture::{
@@ -111,6 +114,51 @@ impl Recording {
             recording.frame(&frame, received_ns, symbol);
         }
         recording
+    }
+
+    /// The order books of a capture of one session in Parquet, as they are stored.
+    pub fn stored(output: &Path, market: Market) -> Self {
+        let mut depth = Vec::new();
+        for batch in batches_below(&output.join(Dataset::OrderBook.folder(market))) {
+            let column = |name: &str| batch.column_by_name(name).expect("a column of a capture");
+            let whole = |name: &str| column(name).as_primitive::<Int64Type>().values().to_vec();
+            let (symbols, flags) = (
+                column("symbol").as_string::<i32>(),
+                column("is_snapshot").as_boolean(),
+            );
+            let (times, received) = (whole("event_time"), whole("received_ns"));
+            let (first, last) = (whole("first_update_id"), whole("final_update_id"));
+            let previous = whole("prev_final_update_id");
+            let side = |name: &str, row: usize| -> Levels {
+                let levels = column(name).as_list::<i32>().value(row);
+                let of = |name: &str| {
+                    let values = levels.as_struct().column_by_name(name).expect("a level");
+                    values.as_primitive::<Float64Type>().values().to_vec()
+                };
+                let pairs = of("price").into_iter().zip(of("qty"));
+                pairs
+                    .map(|(price, quantity)| (price.to_string(), quantity.to_string()))
+                    .collect()
+            };
+            depth.extend((0..batch.num_rows()).map(|row| Depth {
+                symbol: symbols.value(row).to_owned(),
+                is_snapshot: flags.value(row),
+                event_ms: times[row],
+                transaction_ms: None,
+                received_ns: received[row],
+                first: first[row],
+                last: last[row],
+                previous: previous[row],
+                bids: side("bids", row),
+                asks: side("asks", row),
+            }));
+        }
+        Self {
+            market,
+            depth,
+            deals: Vec::new(),
+            tickers: HashMap::new(),
+        }
     }
 
     fn frame(&mut self, frame: &Value, received_ns: i64, symbol: &str) {
@@ -340,6 +388,44 @@ impl Recording {
     }
 }
 
+/// Time, best bid and best ask of each row of the tables of a symbol, day by day.
+pub fn best_prices(folder: &Path) -> Vec<(i64, Option<f64>, Option<f64>)> {
+    let mut rows = Vec::new();
+    for batch in batches_below(folder) {
+        let column = |name: &str| batch.column_by_name(name).expect("a column of a book");
+        let times = column("timestamp").as_primitive::<TimestampMicrosecondType>();
+        let [bids, asks] = ["best_bid_price", "best_ask_price"]
+            .map(|name| column(name).as_primitive::<Float64Type>());
+        let prices = bids.iter().zip(asks.iter());
+        let row = |(time, (bid, ask)): (&i64, _)| (time / 1000, bid, ask);
+        rows.extend(times.values().iter().zip(prices).map(row));
+    }
+    rows
+}
+
+/// The rows of all Parquet files below a folder, in the order of their paths.
+fn batches_below(folder: &Path) -> Vec<RecordBatch> {
+    let mut folders = vec![folder.to_path_buf()];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "parquet") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    let read = |file: &PathBuf| {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(file).expect("a file"));
+        let reader = reader.expect("Parquet").build().expect("Parquet");
+        reader.map(|batch| batch.expect("rows")).collect::<Vec<_>>()
+    };
+    files.iter().flat_map(read).collect()
+}
+
 /// Rows in flushes: the time of each in microseconds, and its rows.
 fn flushes<T>(
     rows: &[T],
@@ -483,6 +569,8 @@ struct Reading {
     /// Updates since the last hole that came before a snapshot.
     waiting: Vec<Depth>,
     snapshot: Option<i64>,
+    /// Whether an update followed the snapshot.
+    follows: bool,
     previous: Option<i64>,
     bids: BTreeMap<i128, f64>,
     asks: BTreeMap<i128, f64>,
@@ -496,6 +584,7 @@ impl Reading {
             levels,
             waiting: Vec::new(),
             snapshot: None,
+            follows: false,
             previous: None,
             bids: BTreeMap::new(),
             asks: BTreeMap::new(),
@@ -506,7 +595,7 @@ impl Reading {
     fn row(&mut self, row: &Depth) {
         if row.is_snapshot {
             // One that comes while there is a book changes nothing here.
-            if self.snapshot.is_none() {
+            if !self.follows {
                 self.begin(row);
             }
             return;
@@ -517,48 +606,71 @@ impl Reading {
             (Some(previous), false) => row.previous == previous,
         };
         if !continues {
-            self.snapshot = None;
+            self.lose();
             self.waiting.clear();
         }
         self.previous = Some(row.last);
         match self.snapshot {
-            Some(last) => self.update(last, row),
+            Some(last) if self.is_new(last, row) => {
+                if !self.follows && !self.fits(last, row) {
+                    self.lose();
+                    self.waiting.push(row.clone());
+                    return;
+                }
+                self.update(row);
+            }
+            Some(_) => {}
             None => self.waiting.push(row.clone()),
         }
     }
 
+    fn lose(&mut self) {
+        self.snapshot = None;
+        self.follows = false;
+    }
+
+    /// Whether an update is not in the snapshot already.
+    fn is_new(&self, snapshot: i64, row: &Depth) -> bool {
+        if self.is_spot {
+            row.last > snapshot
+        } else {
+            row.last >= snapshot
+        }
+    }
+
+    /// Whether nothing is missing between the snapshot and its first update.
+    fn fits(&self, snapshot: i64, row: &Depth) -> bool {
+        if self.is_spot {
+            row.first <= snapshot + 1
+        } else {
+            row.previous <= snapshot
+        }
+    }
+
     fn begin(&mut self, snapshot: &Depth) {
-        let is_of_use = |row: &&Depth| {
-            if self.is_spot {
-                row.last > snapshot.last
-            } else {
-                row.last >= snapshot.last
-            }
-        };
-        if let Some(first) = self.waiting.iter().find(is_of_use) {
-            assert!(
-                first.first <= snapshot.last + i64::from(self.is_spot),
-                "the snapshot is too old"
-            );
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.retain(|row| self.is_new(snapshot.last, row));
+        if waiting
+            .first()
+            .is_some_and(|row| !self.fits(snapshot.last, row))
+        {
+            // It is too old for what is known: another has to come.
+            self.waiting = waiting;
+            return;
         }
         self.snapshot = Some(snapshot.last);
         self.bids.clear();
         self.asks.clear();
         self.set(snapshot);
-        self.runs.push(Vec::new());
-        for row in std::mem::take(&mut self.waiting) {
-            self.update(snapshot.last, &row);
+        for row in waiting {
+            self.update(&row);
         }
     }
 
-    fn update(&mut self, snapshot: i64, row: &Depth) {
-        let is_old = if self.is_spot {
-            row.last <= snapshot
-        } else {
-            row.last < snapshot
-        };
-        if is_old {
-            return;
+    fn update(&mut self, row: &Depth) {
+        if !self.follows {
+            self.follows = true;
+            self.runs.push(Vec::new());
         }
         self.set(row);
         let top = |levels: &mut dyn Iterator<Item = (&i128, &f64)>| -> Vec<Option<(f64, f64)>> {

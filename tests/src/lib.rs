@@ -22,7 +22,7 @@ mod story;
 mod watched;
 
 pub use browser::browse;
-pub use captures::{BookRow, Deal, Depth, Levels, Recording};
+pub use captures::{BookRow, Deal, Depth, Levels, Recording, best_prices};
 pub use command::{Finished, Running, Tapemill};
 pub use dashboards::{Asked, Dashboard, any_of, filled};
 pub use dice::Dice;
