@@ -21,8 +21,10 @@ pub struct Checkpoint {
     pub settings: Settings,
     /// What goes in and comes out.
     pub columns: Columns,
-    /// The column of times, and whether its steps are left alone; see [`Asked`].
-    pub time: (Option<String>, bool),
+    /// See [`Asked::time`].
+    pub time_column: Option<String>,
+    /// See [`Asked::no_grid`].
+    pub no_grid: bool,
     /// From the training part.
     pub scales: Scales,
     /// The parts of the table that it was trained on.
@@ -107,7 +109,8 @@ impl Checkpoint {
         );
         let weights = Weights::random(&settings.shape, settings.seed);
         let mut checkpoint = Self {
-            time: (asked.time.clone(), asked.no_grid),
+            time_column: asked.time.clone(),
+            no_grid: asked.no_grid,
             part_times,
             baselines: None,
             history: Vec::new(),
@@ -133,8 +136,8 @@ impl Checkpoint {
     pub fn asked(&self) -> Asked {
         Asked {
             columns: self.columns.all(),
-            time: self.time.0.clone(),
-            no_grid: self.time.1,
+            time: self.time_column.clone(),
+            no_grid: self.no_grid,
         }
     }
 

@@ -101,8 +101,8 @@ impl Checkpoint {
             format: FORMAT,
             settings: self.settings.clone(),
             columns: self.columns.clone(),
-            time_column: self.time.0.clone(),
-            no_grid: self.time.1,
+            time_column: self.time_column.clone(),
+            no_grid: self.no_grid,
             split: self.split.clone(),
             part_times: self.part_times,
             epochs: self.history.len(),
@@ -246,7 +246,8 @@ fn parse(bytes: &[u8]) -> std::result::Result<Checkpoint, String> {
     let baselines = tensors.double(BASELINES, &[2])?;
     let rows = meaning.linear_rows * shape.features + 1;
     let checkpoint = Checkpoint {
-        time: (meaning.time_column, meaning.no_grid),
+        time_column: meaning.time_column,
+        no_grid: meaning.no_grid,
         scales: Scales {
             features: features?,
             targets: targets?,
@@ -325,4 +326,94 @@ fn digest(meaning: &str, arrays: &[Stored]) -> Vec<u8> {
         digest.update(&array.bytes);
     }
     digest.finalize().to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::shape::Shape;
+    use crate::split::Division;
+    use crate::stretches::Holes;
+    use crate::table::{Asked, Table};
+
+    /// A checkpoint after two epochs that were none, and its file.
+    fn saved() -> (Checkpoint, Vec<u8>) {
+        let rows = 60;
+        let table = Table {
+            file: "made up".into(),
+            columns: vec!["a".to_owned(), "b".to_owned()],
+            rows,
+            values: (0..2 * rows).map(|at| (at as f64).sin()).collect(),
+            times: None,
+            stretches: std::iter::once(0..rows).collect(),
+            holes: Holes::default(),
+        };
+        let columns = Columns {
+            features: table.columns.clone(),
+            targets: vec!["b".to_owned()],
+        };
+        let settings = Settings {
+            shape: Shape {
+                features: 2,
+                targets: 1,
+                input: 4,
+                horizon: 2,
+            },
+            stride: 1,
+            batch_size: 8,
+            learning_rate: 1e-3,
+            weight_decay: 1e-5,
+            dropout: 0.1,
+            shuffle: true,
+            seed: 1,
+            division: Division {
+                validation: 0.2,
+                test: 0.2,
+                embargo: 6,
+            },
+        };
+        let begun = Checkpoint::begin(&table, &Asked::default(), columns, settings);
+        let mut checkpoint = begun.expect("there are rows enough");
+        // What decimals do not always give back.
+        for losses in [(0.1 + 0.2, None), (1.0 / 3.0, Some(2.0_f64.sqrt()))] {
+            let (train, validation) = losses;
+            checkpoint.history.push(Epoch { train, validation });
+        }
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let file = folder.path().join("a.safetensors");
+        checkpoint.save(&file).expect("it can be written");
+        (checkpoint, fs::read(file).expect("it is there"))
+    }
+
+    #[test]
+    fn what_is_read_is_what_was_written() {
+        let (checkpoint, bytes) = saved();
+        assert!(parse(&bytes).expect("it is whole") == checkpoint);
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused() {
+        let (_, bytes) = saved();
+        let mut runner = proptest::test_runner::TestRunner::default();
+        let place = (0..bytes.len(), 1_u8..=255, prop::bool::ANY);
+        // Half of the damage where the header lies, which is a small part of the file.
+        let header = (0..8_000_usize, 1_u8..=255, prop::bool::ANY);
+        let damage = prop_oneof![place, header];
+        let refused = runner.run(&damage, |(place, change, cut)| {
+            // A space behind the header may as well be a tab or the end of a line.
+            let is_blank = |byte: u8| b" \t\n\r".contains(&byte);
+            prop_assume!(cut || !(is_blank(bytes[place]) && is_blank(bytes[place] ^ change)));
+            let mut damaged = bytes.clone();
+            if cut {
+                damaged.truncate(place);
+            } else {
+                damaged[place] ^= change;
+            }
+            prop_assert!(parse(&damaged).is_err(), "byte {place}");
+            Ok(())
+        });
+        refused.expect("all of them are");
+    }
 }

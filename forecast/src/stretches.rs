@@ -76,10 +76,6 @@ pub fn windows(
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::single_range_in_vec_init,
-    reason = "stretches are ranges, and sometimes there is one"
-)]
 mod tests {
     use proptest::prelude::*;
 

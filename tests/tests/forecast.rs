@@ -566,6 +566,11 @@ fn what_cannot_be_is_told_in_one_line() {
             "--seed 1 cannot be gone on with: the checkpoint has 2024",
         ),
         (
+            on("rows.parquet", &["--resume", "--no-shuffle"]),
+            2,
+            "--no-shuffle cannot be gone on with",
+        ),
+        (
             on("rows.parquet", &["--device", "gpu"]),
             2,
             "built without GPUs",

@@ -153,8 +153,7 @@ fn resumed(args: &ForecastTrainArgs) -> Result<(Checkpoint, Table), Failure> {
             "--time-column",
             args.time_column.clone(),
             checkpoint
-                .time
-                .0
+                .time_column
                 .clone()
                 .unwrap_or_else(|| "the usual one".to_owned()),
         ),
@@ -202,6 +201,15 @@ fn resumed(args: &ForecastTrainArgs) -> Result<(Checkpoint, Table), Failure> {
             text(&settings.seed),
         ),
     ];
+    let switches = [
+        ("--no-grid", args.no_grid && !checkpoint.no_grid),
+        ("--no-shuffle", args.no_shuffle && settings.shuffle),
+    ];
+    if let Some((flag, _)) = switches.iter().find(|(_, differs)| *differs) {
+        return Err(Failure::usage(format!(
+            "{flag} cannot be gone on with: the checkpoint was begun without it"
+        )));
+    }
     for (flag, given, had) in flags {
         if let Some(given) = given
             && given != had
