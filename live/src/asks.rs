@@ -97,6 +97,28 @@ impl Asks {
         }
     }
 
+    /// Asks for a fresh snapshot of each book again and again, evenly spread, until it is told to stop.
+    pub async fn refresh(self: Rc<Self>) {
+        let channels = &self.config.channels;
+        let has_books = channels.iter().any(|channel| channel.kind() == Kind::Depth);
+        let (Some(rest), true) = (self.rest.clone(), has_books) else {
+            return;
+        };
+        let count = u32::try_from(self.config.symbols.len()).unwrap_or(u32::MAX);
+        let pause = self.config.snapshot_every / count.max(1);
+        while !self.stop.is_cancelled() {
+            for symbol in &self.config.symbols {
+                tokio::select! {
+                    () = self.stop.cancelled() => return,
+                    () = sleep(pause.max(AGAIN)) => {}
+                }
+                if !self.delisted.borrow().contains(symbol) {
+                    self.snapshot(&rest, symbol.clone()).await;
+                }
+            }
+        }
+    }
+
     async fn snapshot(&self, rest: &Rest, symbol: Symbol) {
         let Ok(_turn) = self.snapshots.acquire().await else {
             return;

@@ -164,6 +164,7 @@ impl Collector {
             let mut recorder = shared.recorder.borrow_mut();
             recorder.tell("takeover", received_now().ns, entry);
         }
+        tokio::task::spawn_local(asks.clone().refresh());
         let lanes = open_lanes(&shared, &asks, &config, &stop);
 
         let mut flow = Flow::new(&config);

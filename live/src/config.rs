@@ -20,6 +20,8 @@ pub struct Config {
     pub max_batch_size: usize,
     /// Levels of each side that a snapshot is asked for with.
     pub depth_limit: u32,
+    /// Each book gets a fresh snapshot about so often: where a day has one, it can be rebuilt by itself.
+    pub snapshot_every: Duration,
     /// Ids that a book's updates may jump over without a new snapshot; the exchange's own rule is 0.
     pub max_update_gap: u32,
     /// The wait before the second try to connect; it doubles with each.
@@ -48,6 +50,7 @@ impl Config {
             flush_interval: Duration::from_secs(5),
             max_batch_size: 1_000,
             depth_limit: 1_000,
+            snapshot_every: Duration::from_secs(3600),
             max_update_gap: 0,
             backoff: Duration::from_secs(2),
             max_backoff: Duration::from_secs(60),

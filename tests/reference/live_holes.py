@@ -47,7 +47,7 @@ def main() -> None:
         truth[entry["stream"]][entry["place"]] = entry["id"]
     ledger = rows(output, market, "ledger")
     cache: dict[str, list[dict]] = {}
-    told = {"frames": 0, "lost": 0, "gaps": 0, "asked": 0, "events": defaultdict(int)}
+    told = {"frames": 0, "lost": 0, "gaps": 0, "asked": 0, "snapshots": 0, "events": defaultdict(int)}
     for row in ledger:
         told["events"][row["event_type"]] += 1
     for stream, frames in sorted(truth.items()):
@@ -57,6 +57,7 @@ def main() -> None:
         if dataset not in cache:
             cache[dataset] = rows(output, market, dataset)
         mine = [row for row in cache[dataset] if row["symbol"] == symbol.upper() and not row.get("is_snapshot")]
+        told["snapshots"] += sum(row.get("is_snapshot") is True for row in cache[dataset] if row["symbol"] == symbol.upper())
         ids = [row[key] for row in mine if row.get("source") != "rest"]
         asked = {row[key] for row in mine if row.get("source") == "rest"}
         told["asked"] += len(asked)

@@ -205,7 +205,14 @@ fn a_connection_is_replaced_before_its_time_without_a_loss() {
     };
     let options = options(&tape, 20.0, StreamFaults::none());
     let channels = "depth@0ms,bookTicker,trade";
-    let rotate = ["--rotate-after", "400ms", "--overlap", "5s"];
+    let rotate = [
+        "--rotate-after",
+        "400ms",
+        "--overlap",
+        "5s",
+        "--snapshot-every",
+        "1s",
+    ];
     let story = Story::begin(tape, channels, options, &rotate);
 
     let found = story.end();
@@ -216,6 +223,7 @@ fn a_connection_is_replaced_before_its_time_without_a_loss() {
         found["events"]["connection_opened"].as_u64() > Some(10),
         "{found}"
     );
+    assert!(found["snapshots"].as_u64() > Some(3), "{found}");
 }
 
 #[test]

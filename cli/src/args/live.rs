@@ -62,6 +62,9 @@ pub struct LiveArgs {
     /// Levels of each side of a snapshot
     #[arg(long, value_name = "LEVELS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(5..=5_000), env = "TAPEMILL_DEPTH_LIMIT", help_heading = "Source")]
     pub depth_limit: u32,
+    /// Ask for a fresh snapshot of each book about so often: a day that has one can be rebuilt by itself
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = some_time, env = "TAPEMILL_SNAPSHOT_EVERY", help_heading = "Source")]
+    pub snapshot_every: Duration,
     /// Ids that a book's updates may jump over without a new snapshot; the exchange's own rule is 0
     #[arg(
         long,

@@ -71,6 +71,7 @@ pub async fn run(
             max_batch_size: args.max_batch_size as usize,
             depth_limit: args.depth_limit,
             max_update_gap: args.max_update_gap,
+            snapshot_every: args.snapshot_every,
             backoff: args.backoff,
             max_backoff: args.max_backoff.max(args.backoff),
             silent_after: args.silent_after,
