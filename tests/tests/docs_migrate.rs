@@ -57,7 +57,9 @@ fn each_row_works() {
     ];
     let tape = Script::new(Market::Um, &["BTCUSDT"], 300).tape();
     let tape = tape.expect("it can be made");
-    let options = StreamOptions::new(tape.market);
+    let mut options = StreamOptions::new(tape.market);
+    // Books are made of days near those on which they were captured.
+    options.restamp = true;
     let streams = Streams::start([tape], options).expect("it plays");
     let (rest_of_streams, ws) = (streams.url_rest(), streams.url_ws());
     let live = [
