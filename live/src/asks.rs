@@ -140,11 +140,19 @@ impl Asks {
                 error.to_string()
             }
         };
-        tracing::warn!(%symbol, "there is no snapshot of the book for now: {why}");
-        // Not at once: whatever it is does not heal so fast.
+        let left = self.held.borrow().values().max().copied();
+        let left = left.map_or(Duration::ZERO, |until| {
+            until.saturating_duration_since(Instant::now())
+        });
+        // Not at once: whatever it is does not heal so fast. Of a ban it was told how long it lasts.
+        let pause = left.min(self.config.max_backoff).max(self.config.backoff);
+        match left.is_zero() {
+            true => tracing::warn!(%symbol, "there is no snapshot of the book for now: {why}"),
+            false => tracing::debug!(%symbol, "there is no snapshot of the book for now: {why}"),
+        }
         tokio::select! {
             () = self.stop.cancelled() => {}
-            () = sleep(self.config.backoff) => {}
+            () = sleep(pause) => {}
         }
         self.shared.recorder.borrow_mut().no_snapshot(&symbol);
     }
@@ -159,6 +167,10 @@ impl Asks {
                     return;
                 }
                 held.insert(host.clone(), until);
+                tracing::warn!(
+                    "{host} asks to wait {} s: books get no snapshot until then",
+                    wait.as_secs()
+                );
                 (
                     "banned",
                     serde_json::json!({"host": host, "seconds": wait.as_secs()}),
