@@ -24,6 +24,9 @@ const TOLD_A_MINUTE: u32 = 10;
 /// Of a text that was refused, so much is told.
 const TOLD_BYTES: usize = 200;
 
+/// The cause of a hole behind a message that could not be read.
+const MALFORMED: &str = "malformed";
+
 /// Something that the exchange has to be asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
@@ -264,7 +267,7 @@ impl Recorder {
                 // It may have been of any stream; chains tell by themselves.
                 for stream in &mut self.streams {
                     if stream.leader == Some(connection) && stream.last.is_some() {
-                        stream.interrupted.get_or_insert("malformed");
+                        stream.interrupted.get_or_insert(MALFORMED);
                     }
                 }
                 self.malformed(connection, &error.to_string(), text, received)
@@ -297,11 +300,11 @@ impl Recorder {
         let read = match Event::read(stream.channel.kind(), data) {
             Ok(read) if read.symbol == stream.symbol_name.as_str() => read,
             Ok(_) => {
-                stream.interrupted = stream.last.map(|_| "malformed");
+                stream.interrupted = stream.last.map(|_| MALFORMED);
                 return self.malformed(connection, "a message of another symbol", data, received);
             }
             Err(error) => {
-                stream.interrupted = stream.last.map(|_| "malformed");
+                stream.interrupted = stream.last.map(|_| MALFORMED);
                 return self.malformed(connection, &error.to_string(), data, received);
             }
         };
@@ -309,8 +312,9 @@ impl Recorder {
         let mark = mark_of(&event, received);
         let link = stream.link(mark, &event, data);
         if link == Link::Duplicate {
-            // What was stored before comes again: nothing is missing in between.
-            stream.interrupted = None;
+            // What was stored before comes again by another connection: nothing is missing in between. Of a message that could not
+            // be read it says nothing.
+            stream.interrupted = stream.interrupted.filter(|cause| *cause == MALFORMED);
             self.counts.duplicates += 1;
             return Heard::Message;
         }

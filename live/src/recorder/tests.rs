@@ -239,6 +239,22 @@ fn what_cannot_be_read_is_told_a_few_times_and_counted() {
 }
 
 #[test]
+fn a_message_that_comes_again_does_not_stand_for_one_that_could_not_be_read() {
+    let mut recorder = recorder(&["markPrice"]);
+    for text in [mark(1), mark(2)] {
+        recorder.hear(1, &text, now());
+    }
+    recorder.hear(1, &mark(3).replace("\"p\":\"1\"", "\"p\":\"x\""), now());
+    for text in [mark(2), mark(4)] {
+        recorder.hear(1, &text, now());
+    }
+
+    let (ids, ledger) = stored(&mut recorder);
+    assert_eq!(ids, [1, 2, 4]);
+    assert_eq!(ledger, ["malformed - ..", "gap malformed 2..4"]);
+}
+
+#[test]
 fn a_new_session_goes_on_where_the_last_one_ended() {
     let mut recorder = recorder(&["aggTrade", "markPrice"]);
     let last = |id| Mark { id, event_ms: id };
