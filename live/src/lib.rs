@@ -19,11 +19,11 @@ mod sink;
 mod socket;
 mod writer;
 
-pub use collector::{Collector, State};
+pub use collector::{Collector, State, Symbols};
 pub use config::Config;
 pub use error::{ConnectionError, LiveError, SinkError};
 pub use metrics::LiveMetrics;
-pub use recorder::{Counts, Heard, Received, Recorder, Wanted};
+pub use recorder::{Counts, Heard, Received, Recorder, Tally, Wanted};
 pub use rows::{Batch, Entry, Origin};
 pub use share::{Collecting, Keeper, Right, Share};
 pub use sink::{Followed, JsonlSink, ParquetSink, Session, Sink, Stored};

@@ -119,15 +119,18 @@ impl Watched {
         })
     }
 
-    /// One value of `/metrics`, by its name and labels as they stand there.
+    /// One value of `/metrics`, by its name and labels as they stand there. A name alone is the sum over its labels.
     #[track_caller]
     pub fn metric(&self, series: &str) -> f64 {
         let text = self.get("/metrics").body;
-        let value = text.lines().find_map(|line| {
+        let values = text.lines().filter_map(|line| {
             let (name, value) = line.rsplit_once(' ')?;
-            (name == series).then(|| value.parse().expect("a number"))
+            let is_of_it = name == series || name.split('{').next() == Some(series);
+            is_of_it.then(|| value.parse::<f64>().expect("a number"))
         });
-        value.unwrap_or_else(|| panic!("no {series} in\n{text}"))
+        let values: Vec<f64> = values.collect();
+        assert!(!values.is_empty(), "no {series} in\n{text}");
+        values.into_iter().sum()
     }
 
     /// Waits for its end; its stderr is kept.
