@@ -59,10 +59,11 @@ pub async fn run(
 
     let is_cut_off = Arc::new(AtomicBool::new(false));
     let told = is_cut_off.clone();
-    let serving = Serving::ready_when(shutdown, move || match told.load(Ordering::Relaxed) {
+    let connected = move || match told.load(Ordering::Relaxed) {
         true => Err("no connection to the exchange is open".to_owned()),
         false => Ok(()),
-    });
+    };
+    let serving = Serving::ready_when(shutdown, args.queue.is_some(), connected);
     let metrics = LiveMetrics::register(serving.metrics.registry(), &channels)
         .expect("they are registered once");
     let listen = args.listen.listen.as_deref();
