@@ -1,5 +1,6 @@
-//! A WebSocket to an address, over TLS or, on loopback, without.
+//! A WebSocket to an address, over TLS or, on loopback, without, and through a proxy where the environment names one.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use url::Url;
 
 use crate::error::{ConnectionError, LiveError};
+use crate::proxy::Proxy;
 
 /// A message of more is none of the exchange's.
 const LARGEST_MESSAGE: usize = 8 << 20;
@@ -39,6 +41,7 @@ pub type Socket = WebSocketStream<Box<dyn Carrier>>;
 pub struct Address {
     base: Url,
     tls: Option<Arc<ClientConfig>>,
+    proxy: Option<Arc<Proxy>>,
 }
 
 impl Address {
@@ -55,7 +58,12 @@ impl Address {
             "ws" => None,
             _ => return Err(unfit("is neither wss:// nor ws://")),
         };
-        Ok(Self { base: url, tls })
+        let proxy = Proxy::of(&url)?.map(Arc::new);
+        Ok(Self {
+            base: url,
+            tls,
+            proxy,
+        })
     }
 
     /// Host and port, for messages.
@@ -63,6 +71,11 @@ impl Address {
         let host = self.base.host_str().unwrap_or_default();
         let port = self.base.port_or_known_default().unwrap_or_default();
         format!("{host}:{port}")
+    }
+
+    /// Host and port of the proxy that leads there, for messages.
+    pub fn proxy(&self) -> Option<String> {
+        self.proxy.as_ref().map(|proxy| proxy.name())
     }
 
     /// Connects and shakes hands.
@@ -73,9 +86,15 @@ impl Address {
     pub async fn open(&self, path: &str) -> Result<Socket, ConnectionError> {
         let opened = timeout(CONNECT_TIMEOUT, self.open_at_length(path)).await;
         opened.unwrap_or_else(|_| {
+            let through = self.proxy();
+            let through =
+                through.map_or_else(String::new, |name| format!(" through the proxy {name}"));
             Err(ConnectionError::Connect {
                 host: self.host(),
-                why: format!("no handshake within {} s", CONNECT_TIMEOUT.as_secs()),
+                why: format!(
+                    "no handshake within {} s{through}",
+                    CONNECT_TIMEOUT.as_secs()
+                ),
             })
         })
     }
@@ -86,18 +105,16 @@ impl Address {
             host: host.clone(),
             why: error.to_string(),
         };
-        let stream = TcpStream::connect(&host)
-            .await
-            .map_err(|error| failed(&error))?;
-        stream.set_nodelay(true).map_err(|error| failed(&error))?;
+        let reached = match &self.proxy {
+            None => connected(&host).await.map_err(|error| failed(&error)),
+            Some(proxy) => proxy.reach(&host).await.map_err(|why| failed(&why)),
+        };
         let carrier: Box<dyn Carrier> = match &self.tls {
-            None => Box::new(stream),
+            None => reached?,
             Some(config) => {
-                let name = self.base.host_str().unwrap_or_default().to_owned();
-                let name = ServerName::try_from(name).map_err(|error| failed(&error))?;
-                let connector = TlsConnector::from(config.clone());
-                let stream = connector.connect(name, stream).await;
-                Box::new(stream.map_err(|error| failed(&error))?)
+                let name = self.base.host_str().unwrap_or_default();
+                let secured = encrypted(config, name, reached?).await;
+                secured.map_err(|error| failed(&error))?
             }
         };
         let mut url = self.base.clone();
@@ -123,6 +140,28 @@ impl Address {
             Err(error) => Err(failed(&error)),
         }
     }
+}
+
+async fn connected(host: &str) -> io::Result<Box<dyn Carrier>> {
+    let stream = TcpStream::connect(host).await?;
+    stream.set_nodelay(true)?;
+    Ok(Box::new(stream))
+}
+
+/// TLS over a connection to a host.
+///
+/// # Errors
+///
+/// A name that is none, a certificate that is not trusted, a connection that broke.
+pub async fn encrypted(
+    config: &Arc<ClientConfig>,
+    host: &str,
+    carrier: Box<dyn Carrier>,
+) -> io::Result<Box<dyn Carrier>> {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    let connector = TlsConnector::from(config.clone());
+    Ok(Box::new(connector.connect(name, carrier).await?))
 }
 
 #[cfg(test)]

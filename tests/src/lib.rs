@@ -9,6 +9,7 @@ mod dice;
 mod disk;
 mod dockerfile;
 mod exchange;
+mod http_proxy;
 mod judge;
 mod lab;
 mod manifests;
@@ -29,6 +30,7 @@ pub use dice::Dice;
 pub use disk::Disk;
 pub use dockerfile::{Dockerfile, image_context, project};
 pub use exchange::Rest;
+pub use http_proxy::HttpProxy;
 pub use judge::{Judged, contents, judge};
 pub use lab::Lab;
 pub use manifests::{

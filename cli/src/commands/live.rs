@@ -69,10 +69,13 @@ pub async fn run(
     let listen = args.listen.listen.as_deref();
     let server = serving.serve(listen, Router::new(), terminal).await?;
     terminal.say(&format!(
-        "collecting {} of {} from {} into {}",
+        "collecting {} of {} from {}{} into {}",
         args.streams,
         format::plural(symbols.len() as u64, "symbol"),
         address.host(),
+        address
+            .proxy()
+            .map_or_else(String::new, |name| format!(" through the proxy {name}")),
         lake.place()
     ));
     let recipe = Recipe {

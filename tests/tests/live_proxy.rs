@@ -1,0 +1,200 @@
+//! `live` through the proxy of its environment: requests and WebSockets alike, and what is told when that opens no way.
+
+use std::time::Duration;
+
+use tapemill_standin::Market;
+use tapemill_standin::stream::{Script, Speed, StreamOptions, Streams};
+use tapemill_tests::{HttpProxy, Tapemill, Watched, until};
+use tempfile::TempDir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_tapemill-under-test");
+
+/// What stands in the proxy's address, and the header that it becomes.
+const LOGIN: &str = "me:s%33cret";
+const HEADER: &str = "Basic bWU6czNjcmV0";
+
+/// An exchange, and a proxy that leads to it.
+struct Story {
+    streams: Streams,
+    proxy: HttpProxy,
+    folder: TempDir,
+}
+
+impl Story {
+    fn begin() -> Self {
+        let tape = Script::new(Market::Um, &["BTCUSDT"], 300).tape();
+        let mut options = StreamOptions::new(Market::Um);
+        options.speed = Speed::Times(2.0);
+        options.limits.connects = usize::MAX;
+        Self {
+            streams: Streams::start([tape.expect("it can be made")], options).expect("it plays"),
+            proxy: HttpProxy::start(),
+            folder: tempfile::tempdir().expect("a folder"),
+        }
+    }
+
+    /// A collector whose hosts are all reached through the proxy that a variable names.
+    fn collector(&self, variable: &str, login: &str) -> Tapemill {
+        let proxy = format!("http://{login}{}", self.proxy.address());
+        Tapemill::new(BINARY)
+            .folder(self.folder.path())
+            .args(["live", "--output", "out", "--ws", &self.streams.url_ws()])
+            .args(["--backoff", "0.2", "--max-backoff", "0.4"])
+            .args(["--flush-interval", "0.2"])
+            .env("NO_PROXY", "")
+            .env(variable, &proxy)
+    }
+
+    fn with_books(&self, variable: &str, login: &str) -> Watched {
+        let command = self.collector(variable, login);
+        Watched::start(command.args(["--rest", &self.streams.url_rest()]))
+    }
+
+    /// Without the requests with which it would find out about its proxy before there is a stream.
+    fn without_requests(&self, variable: &str, login: &str) -> Watched {
+        let command = self.collector(variable, login);
+        Watched::start(command.args(["--streams", "aggTrade", "--no-rest"]))
+    }
+
+    /// The request for a way to the exchange's streams.
+    fn way(&self) -> String {
+        let address = self.streams.url_ws();
+        let (_, host) = address.split_once("://").expect("a URL");
+        format!("CONNECT {host} HTTP/1.1")
+    }
+
+    fn ways(&self) -> usize {
+        let asked = self.proxy.asked();
+        asked.iter().filter(|asked| **asked == self.way()).count()
+    }
+}
+
+fn resyncs(live: &Watched) -> f64 {
+    live.metric("tapemill_live_resyncs_total")
+}
+
+fn stored(live: &Watched) -> f64 {
+    live.metric("tapemill_live_stored_rows_total")
+}
+
+#[test]
+fn streams_and_requests_go_through_the_proxy_with_its_login() {
+    let story = Story::begin();
+    story.proxy.want(Some(HEADER));
+
+    let live = story.with_books("HTTP_PROXY", &format!("{LOGIN}@"));
+    until("a book follows its snapshot", || resyncs(&live) > 0.0);
+    until("rows are stored", || stored(&live) > 0.0);
+
+    let asked = story.proxy.asked();
+    assert!(story.ways() > 0, "{asked:?}");
+    let rest = format!("GET {}/fapi/v1/depth?", story.streams.url_rest());
+    assert!(
+        asked.iter().any(|asked| asked.starts_with(&rest)),
+        "{asked:?}"
+    );
+    live.process.signal(libc::SIGTERM);
+    let told = live.wait().expect(0);
+    let through = format!("through the proxy {}", story.proxy.address());
+    assert!(told.stderr.contains(&through), "{}", told.stderr);
+    for secret in ["s%33cret", "s3cret", "bWU6"] {
+        assert!(!told.stderr.contains(secret), "{}", told.stderr);
+    }
+}
+
+#[test]
+fn a_proxy_for_everything_may_be_named_in_lower_case() {
+    let story = Story::begin();
+
+    let live = story.with_books("all_proxy", "");
+    until("rows are stored", || stored(&live) > 0.0);
+
+    assert!(story.ways() > 0, "{:?}", story.proxy.asked());
+}
+
+#[test]
+fn hosts_that_need_no_proxy_are_reached_without_one() {
+    let story = Story::begin();
+    let command = story.collector("HTTP_PROXY", "");
+    let command = command.args(["--rest", &story.streams.url_rest()]);
+    let elsewhere = "exchange.example, 127.0.0.0/8";
+
+    let live = Watched::start(command.env("NO_PROXY", elsewhere));
+    until("rows are stored", || stored(&live) > 0.0);
+
+    assert_eq!(story.proxy.asked(), Vec::<String>::new());
+    assert_eq!(live.said("proxy"), 0, "{}", live.log());
+}
+
+#[test]
+fn a_proxy_for_https_is_none_for_plain_addresses() {
+    let story = Story::begin();
+
+    let live = story.with_books("HTTPS_PROXY", "");
+    until("rows are stored", || stored(&live) > 0.0);
+
+    assert_eq!(story.proxy.asked(), Vec::<String>::new());
+}
+
+#[test]
+fn a_proxy_that_wants_a_login_is_told_and_asked_again_with_pauses() {
+    let story = Story::begin();
+    story.proxy.want(Some(HEADER));
+
+    let live = story.without_requests("HTTP_PROXY", "");
+    until("it was tried again", || story.ways() >= 3);
+    let ways = story.ways();
+    std::thread::sleep(Duration::from_secs(1));
+
+    // Each wait is 0.2 to 0.4 s by then, or half of it.
+    let more = story.ways() - ways;
+    assert!((1..=8).contains(&more), "{more} tries within a second");
+    let log = live.log();
+    let line = log.lines().find(|line| line.contains("(407)"));
+    let line = line.unwrap_or_else(|| panic!("{log}"));
+    for part in [
+        "cannot connect to 127.0.0.1:",
+        &format!("the proxy {} wants a login", story.proxy.address()),
+        "HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT",
+        "the next try is in 0.",
+    ] {
+        assert!(line.contains(part), "{part:?} is not in {line}");
+    }
+    assert!(live.metric("tapemill_live_connect_failures_total") >= 3.0);
+    assert_eq!(live.get("/readyz").status, 503);
+
+    // It need not be started anew once the proxy lets it.
+    story.proxy.want(None);
+    until("rows are stored", || stored(&live) > 0.0);
+    assert_eq!(live.get("/readyz").status, 200);
+}
+
+#[test]
+fn a_login_that_is_wrong_is_told_and_never_repeated() {
+    let story = Story::begin();
+    story.proxy.want(Some("Basic b3RoZXI6b25l"));
+
+    let live = story.without_requests("HTTP_PROXY", &format!("{LOGIN}@"));
+    until("it is told", || live.said("does not take the login") > 0);
+
+    let log = live.log();
+    for secret in ["s%33cret", "s3cret", "bWU6"] {
+        assert!(!log.contains(secret), "{log}");
+    }
+}
+
+#[test]
+fn a_proxy_that_is_not_there_is_told() {
+    let mut story = Story::begin();
+    let gone = std::mem::replace(&mut story.proxy, HttpProxy::start());
+    let nobody = format!("http://{}", gone.address());
+    drop(gone);
+
+    let command = story.collector("HTTP_PROXY", "");
+    let command = command.args(["--streams", "aggTrade", "--no-rest"]);
+    let live = Watched::start(command.env("HTTP_PROXY", &nobody));
+    until("it is told", || live.said("cannot be reached") > 0);
+
+    assert!(live.said("the proxy 127.0.0.1:") > 0, "{}", live.log());
+    assert_eq!(story.proxy.asked(), Vec::<String>::new());
+}
