@@ -198,6 +198,7 @@ impl Collector {
                 () = draining.cancelled() => break,
                 _ = ticks.tick() => {}
             }
+            shared.recorder.borrow_mut().take_over(Instant::now());
             asks.take_wanted();
             flow.check_clock(&shared, received_now());
             // Whose lease may have run out stores nothing until it is known.

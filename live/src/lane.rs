@@ -210,12 +210,29 @@ impl Lane {
                         self.end(before, "rotation").await;
                     }
                     let silent = self.asks.silence(&self.streams, self.config.silent_after);
-                    if silent {
+                    if silent || self.is_outdone(current.id) {
                         current.stop.cancel();
                     }
                 }
             }
         }
+    }
+
+    /// Whether a connection has not brought a stream for long that another brings.
+    fn is_outdone(&self, connection: i32) -> bool {
+        let limit = self.config.silent_after;
+        let mut recorder = self.shared.recorder.borrow_mut();
+        let owed = recorder.owed(connection, &self.streams, Instant::now(), limit);
+        let Some(stream) = owed.map(str::to_owned) else {
+            return false;
+        };
+        let entry = Entry {
+            stream: Some(stream),
+            connection: Some(connection),
+            ..Entry::default()
+        };
+        recorder.tell("silent", received_now().ns, entry);
+        true
     }
 
     /// Somewhat less or more, so that not all end at once.

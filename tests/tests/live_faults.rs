@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tapemill_standin::Market;
 use tapemill_standin::stream::{
-    At, Script, Speed, StreamFault, StreamFaults, StreamOptions, Streams, Tape,
+    At, Event, Happened, Script, Speed, StreamFault, StreamFaults, StreamOptions, Streams, Tape,
 };
 use tapemill_tests::{Disk, Python, Tapemill, Watched, real_data, reference_folder, until};
 use tempfile::TempDir;
@@ -245,6 +245,41 @@ fn with_two_connections_none_of_their_ends_costs_anything() {
         std::thread::sleep(Duration::from_millis(700));
         story.streams.strike(StreamFault::Reset {
             connection: Some(connection),
+        });
+    }
+
+    let found = story.end();
+
+    assert_eq!(found["lost"], 0, "{found}");
+    assert_eq!(found["gaps"], 0, "{found}");
+}
+
+#[test]
+fn with_two_connections_one_that_goes_silent_costs_nothing() {
+    let Some(tape) = tape("hftbacktest-usdm/btcusdt_20240718.gz") else {
+        return;
+    };
+    let options = options(&tape, 10.0, StreamFaults::none());
+    let extra = ["--redundant", "--silent-after", "3s"];
+    let story = Story::begin(tape, "depth@0ms,bookTicker,trade", options, &extra);
+    until("both bring", || {
+        story.live.metric("tapemill_live_connections") >= 2.0
+    });
+    for connection in [0, 1] {
+        std::thread::sleep(Duration::from_millis(500));
+        story.streams.strike(StreamFault::Mute {
+            ms: 60_000,
+            connection: Some(connection),
+        });
+        // The other leads, and this one is opened anew.
+        let opened = f64::from(connection) + 3.0;
+        until("it is replaced", || {
+            let events = story.streams.events();
+            let is_open = |event: &&Event| matches!(event.what, Happened::Opened { .. });
+            events.iter().filter(is_open).count() as f64 >= opened
+        });
+        until("both bring", || {
+            story.live.metric("tapemill_live_connections") >= 2.0
         });
     }
 
