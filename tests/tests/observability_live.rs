@@ -112,8 +112,8 @@ fn handbook() -> String {
 fn the_metrics_of_a_collector_are_those_of_the_handbook_and_nothing_else() {
     let story = Story::begin();
     let live = story.collector(&["--flush-interval", "0.2"]);
-    until("something is stored", || {
-        live.metric("tapemill_live_stored_rows_total") > 0.0
+    until("something comes", || {
+        live.metric("tapemill_live_rows_total") > 0.0
     });
 
     let told = live.families();
@@ -185,9 +185,7 @@ fn what_the_live_dashboard_asks_has_an_answer_in_a_real_run() {
     .concat();
     let first = story.collector(&shared);
     let of = |live: &Watched, name: &str| live.metric(&format!("tapemill_live_{name}"));
-    until("the first collects", || {
-        of(&first, "stored_rows_total") > 0.0
-    });
+    until("the first collects", || of(&first, "rows_total") > 0.0);
     let second = story.collector(&shared);
     let prometheus = Prometheus::scraping_collectors(&[&first, &second]);
     let seen = |expr: &str| prometheus.showed(expr, begun);
