@@ -20,6 +20,7 @@ mod python;
 mod readers;
 mod real;
 mod story;
+mod tls_front;
 mod watched;
 
 pub use browser::browse;
@@ -47,4 +48,5 @@ pub use tapemill_test_servers::{
     Aof, Certificates, Cut, Keep, Port, Process, Proxy, Redis, RedisCluster, RedisOptions,
     RedisSentinel, S3, Way, until,
 };
+pub use tls_front::TlsFront;
 pub use watched::{Reply, Watched, promtool};

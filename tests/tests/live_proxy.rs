@@ -1,10 +1,11 @@
 //! `live` through the proxy of its environment: requests and WebSockets alike, and what is told when that opens no way.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tapemill_standin::Market;
 use tapemill_standin::stream::{Script, Speed, StreamOptions, Streams};
-use tapemill_tests::{HttpProxy, Tapemill, Watched, until};
+use tapemill_tests::{Certificates, HttpProxy, Tapemill, TlsFront, Watched, until};
 use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tapemill-under-test");
@@ -33,34 +34,53 @@ impl Story {
         }
     }
 
-    /// A collector whose hosts are all reached through the proxy that a variable names.
-    fn collector(&self, variable: &str, login: &str) -> Tapemill {
-        let proxy = format!("http://{login}{}", self.proxy.address());
+    /// The proxy's address, with a login or none.
+    fn named(&self, login: &str) -> String {
+        format!("http://{login}{}", self.proxy.address())
+    }
+
+    /// A collector of an address of the exchange, all of whose hosts are reached through the proxy that a variable names.
+    fn collector(&self, ws: &str, variable: &str, proxy: &str) -> Tapemill {
         Tapemill::new(BINARY)
             .folder(self.folder.path())
-            .args(["live", "--output", "out", "--ws", &self.streams.url_ws()])
+            .args(["live", "--output", "out", "--ws", ws])
             .args(["--backoff", "0.2", "--max-backoff", "0.4"])
             .args(["--flush-interval", "0.2"])
             .env("NO_PROXY", "")
-            .env(variable, &proxy)
+            .env(variable, proxy)
     }
 
-    fn with_books(&self, variable: &str, login: &str) -> Watched {
-        let command = self.collector(variable, login);
+    fn with_books(&self, variable: &str, login: &str, exceptions: &str) -> Watched {
+        let proxy = self.named(login);
+        let command = self.collector(&self.streams.url_ws(), variable, &proxy);
+        let command = command.env("NO_PROXY", exceptions);
         Watched::start(command.args(["--rest", &self.streams.url_rest()]))
     }
 
     /// Without the requests with which it would find out about its proxy before there is a stream.
-    fn without_requests(&self, variable: &str, login: &str) -> Watched {
-        let command = self.collector(variable, login);
+    fn without_requests(&self, proxy: &str) -> Watched {
+        let command = self.collector(&self.streams.url_ws(), "HTTP_PROXY", proxy);
         Watched::start(command.args(["--streams", "aggTrade", "--no-rest"]))
+    }
+
+    /// A collector of the exchange behind TLS, as it is in truth.
+    fn of_secured(&self, front: &TlsFront, proxy: &str, certificates: &Certificates) -> Watched {
+        let authority = certificates.authority();
+        let ws = format!("wss://{}", front.host());
+        let command = self
+            .collector(&ws, "HTTPS_PROXY", proxy)
+            .args(["--rest", &format!("https://{}", front.host())])
+            .env("SSL_CERT_FILE", authority.to_str().expect("a plain path"));
+        Watched::start(command)
+    }
+
+    fn secured(&self, certificates: &Certificates) -> TlsFront {
+        TlsFront::before(address_of(&self.streams.url_ws()), certificates)
     }
 
     /// The request for a way to the exchange's streams.
     fn way(&self) -> String {
-        let address = self.streams.url_ws();
-        let (_, host) = address.split_once("://").expect("a URL");
-        format!("CONNECT {host} HTTP/1.1")
+        format!("CONNECT {} HTTP/1.1", address_of(&self.streams.url_ws()))
     }
 
     fn ways(&self) -> usize {
@@ -73,6 +93,11 @@ fn resyncs(live: &Watched) -> f64 {
     live.metric("tapemill_live_resyncs_total")
 }
 
+fn address_of(url: &str) -> SocketAddr {
+    let (_, host) = url.split_once("://").expect("a URL");
+    host.parse().expect("an address")
+}
+
 /// Without those of the ledger, which come by no connection.
 fn rows(live: &Watched) -> f64 {
     live.metric("tapemill_live_rows_total")
@@ -83,7 +108,7 @@ fn streams_and_requests_go_through_the_proxy_with_its_login() {
     let story = Story::begin();
     story.proxy.want(Some(HEADER));
 
-    let live = story.with_books("HTTP_PROXY", &format!("{LOGIN}@"));
+    let live = story.with_books("HTTP_PROXY", &format!("{LOGIN}@"), "");
     until("a book follows its snapshot", || resyncs(&live) > 0.0);
     until("rows come", || rows(&live) > 0.0);
 
@@ -105,10 +130,54 @@ fn streams_and_requests_go_through_the_proxy_with_its_login() {
 }
 
 #[test]
+fn what_is_encrypted_goes_through_a_proxy_as_it_is() {
+    let story = Story::begin();
+    story.proxy.want(Some(HEADER));
+    let folder = tempfile::tempdir().expect("a folder");
+    let certificates = Certificates::make(folder.path());
+    let front = story.secured(&certificates);
+
+    let proxy = story.named(&format!("{LOGIN}@"));
+    let live = story.of_secured(&front, &proxy, &certificates);
+    until("a book follows its snapshot", || resyncs(&live) > 0.0);
+
+    let asked = story.proxy.asked();
+    let way = format!("CONNECT {} HTTP/1.1", front.host());
+    assert!(
+        asked.len() > 2 && asked.iter().all(|asked| *asked == way),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn a_proxy_may_itself_be_behind_tls() {
+    let story = Story::begin();
+    let folder = tempfile::tempdir().expect("a folder");
+    let certificates = Certificates::make(folder.path());
+    let front = story.secured(&certificates);
+    let before_proxy = TlsFront::before(story.proxy.address(), &certificates);
+
+    let proxy = format!("https://{}", before_proxy.host());
+    let live = story.of_secured(&front, &proxy, &certificates);
+    until("a book follows its snapshot", || resyncs(&live) > 0.0);
+
+    let way = format!("CONNECT {} HTTP/1.1", front.host());
+    assert!(
+        story.proxy.asked().contains(&way),
+        "{:?}",
+        story.proxy.asked()
+    );
+    assert_eq!(
+        live.said(&format!("through the proxy {}", before_proxy.host())),
+        1
+    );
+}
+
+#[test]
 fn a_proxy_for_everything_may_be_named_in_lower_case() {
     let story = Story::begin();
 
-    let live = story.with_books("all_proxy", "");
+    let live = story.with_books("all_proxy", "", "");
     until("rows come", || rows(&live) > 0.0);
 
     assert!(story.ways() > 0, "{:?}", story.proxy.asked());
@@ -117,11 +186,8 @@ fn a_proxy_for_everything_may_be_named_in_lower_case() {
 #[test]
 fn hosts_that_need_no_proxy_are_reached_without_one() {
     let story = Story::begin();
-    let command = story.collector("HTTP_PROXY", "");
-    let command = command.args(["--rest", &story.streams.url_rest()]);
-    let elsewhere = "exchange.example, 127.0.0.0/8";
 
-    let live = Watched::start(command.env("NO_PROXY", elsewhere));
+    let live = story.with_books("HTTP_PROXY", "", "exchange.example, 127.0.0.0/8");
     until("rows come", || rows(&live) > 0.0);
 
     assert_eq!(story.proxy.asked(), Vec::<String>::new());
@@ -132,7 +198,7 @@ fn hosts_that_need_no_proxy_are_reached_without_one() {
 fn a_proxy_for_https_is_none_for_plain_addresses() {
     let story = Story::begin();
 
-    let live = story.with_books("HTTPS_PROXY", "");
+    let live = story.with_books("HTTPS_PROXY", "", "");
     until("rows come", || rows(&live) > 0.0);
 
     assert_eq!(story.proxy.asked(), Vec::<String>::new());
@@ -143,7 +209,7 @@ fn a_proxy_that_wants_a_login_is_told_and_asked_again_with_pauses() {
     let story = Story::begin();
     story.proxy.want(Some(HEADER));
 
-    let live = story.without_requests("HTTP_PROXY", "");
+    let live = story.without_requests(&story.named(""));
     until("it was tried again", || story.ways() >= 3);
     let ways = story.ways();
     std::thread::sleep(Duration::from_secs(1));
@@ -176,7 +242,7 @@ fn a_login_that_is_wrong_is_told_and_never_repeated() {
     let story = Story::begin();
     story.proxy.want(Some("Basic b3RoZXI6b25l"));
 
-    let live = story.without_requests("HTTP_PROXY", &format!("{LOGIN}@"));
+    let live = story.without_requests(&story.named(&format!("{LOGIN}@")));
     until("it is told", || live.said("does not take the login") > 0);
 
     let log = live.log();
@@ -192,9 +258,7 @@ fn a_proxy_that_is_not_there_is_told() {
     let nobody = format!("http://{}", gone.address());
     drop(gone);
 
-    let command = story.collector("HTTP_PROXY", "");
-    let command = command.args(["--streams", "aggTrade", "--no-rest"]);
-    let live = Watched::start(command.env("HTTP_PROXY", &nobody));
+    let live = story.without_requests(&nobody);
     until("it is told", || live.said("cannot be reached") > 0);
 
     assert!(live.said("the proxy 127.0.0.1:") > 0, "{}", live.log());
