@@ -45,7 +45,12 @@ impl Proxy {
         Self::among(&Matcher::from_system(), address)
     }
 
-    fn among(proxies: &Matcher, address: &Url) -> Result<Option<Self>, LiveError> {
+    /// As [`Self::of`], among some.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn among(proxies: &Matcher, address: &Url) -> Result<Option<Self>, LiveError> {
         let scheme = match address.scheme() {
             "wss" => "https",
             _ => "http",

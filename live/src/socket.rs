@@ -84,17 +84,18 @@ impl Address {
     ///
     /// [`ConnectionError`], in time.
     pub async fn open(&self, path: &str) -> Result<Socket, ConnectionError> {
-        let opened = timeout(CONNECT_TIMEOUT, self.open_at_length(path)).await;
+        self.open_within(path, CONNECT_TIMEOUT).await
+    }
+
+    async fn open_within(&self, path: &str, limit: Duration) -> Result<Socket, ConnectionError> {
+        let opened = timeout(limit, self.open_at_length(path)).await;
         opened.unwrap_or_else(|_| {
             let through = self.proxy();
             let through =
                 through.map_or_else(String::new, |name| format!(" through the proxy {name}"));
             Err(ConnectionError::Connect {
                 host: self.host(),
-                why: format!(
-                    "no handshake within {} s{through}",
-                    CONNECT_TIMEOUT.as_secs()
-                ),
+                why: format!("no handshake within {} s{through}", limit.as_secs()),
             })
         })
     }
@@ -166,7 +167,34 @@ pub async fn encrypted(
 
 #[cfg(test)]
 mod tests {
+    use hyper_util::client::proxy::matcher::Matcher;
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_proxy_that_never_answers_is_not_waited_for_for_ever() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let name = listener.local_addr().unwrap().to_string();
+        let proxies = Matcher::builder()
+            .all(format!("http://me:s3cret@{name}"))
+            .build();
+        let base = Url::parse("ws://exchange.example").unwrap();
+        let address = Address {
+            proxy: Proxy::among(&proxies, &base).unwrap().map(Arc::new),
+            tls: None,
+            base,
+        };
+
+        let opened = address.open_within("/ws", Duration::from_secs(1)).await;
+
+        assert_eq!(
+            opened.err().expect("it never answers").to_string(),
+            format!(
+                "cannot connect to exchange.example:80: no handshake within 1 s through the proxy {name}"
+            )
+        );
+    }
 
     #[test]
     fn an_address_is_of_a_websocket() {
