@@ -58,6 +58,7 @@ impl Lane {
             let opened = match self.open(route).await {
                 Ok(opened) => opened,
                 Err(error) => {
+                    self.shared.recorder.borrow_mut().count_failed_try();
                     tries += 1;
                     let pause = self.told_wait(&error).unwrap_or_else(|| jittered(wait));
                     tracing::warn!("{error}; the next try is in {:.1} s", pause.as_secs_f64());
@@ -181,6 +182,7 @@ impl Lane {
                         match self.open(route).await {
                             Ok(opened) => next = Some((opened, Instant::now())),
                             Err(error) => {
+                                self.shared.recorder.borrow_mut().count_failed_try();
                                 tracing::warn!("{error}; a connection that is due goes on for now");
                                 reopen = Instant::now() + jittered(self.config.backoff);
                             }

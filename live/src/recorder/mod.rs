@@ -3,10 +3,12 @@
 
 mod lead;
 mod stream;
+mod tally;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use tapemill_capture::Dataset;
 use tapemill_market::{Market, Symbol};
 use tapemill_stream::{
     AggTrade, Anchor, DepthUpdate, Event, Fit, Frame, Hole, Ids, Kind, Link, Mark, Read, Snapshot,
@@ -18,6 +20,7 @@ use crate::sink::Followed;
 use stream::{Order, Stream, mark_of};
 
 pub use stream::Received;
+pub use tally::Tally;
 
 /// Texts that were refused, told of one connection within a minute.
 const TOLD_A_MINUTE: u32 = 10;
@@ -82,6 +85,14 @@ pub struct Counts {
     pub malformed: u64,
     /// Messages with fields that no column holds.
     pub unknown_fields: u64,
+    /// Of the messages, those of streams that were asked for, by what they become.
+    pub frames_of: Tally<Dataset>,
+    /// The rows, by dataset.
+    pub rows_of: Tally<Dataset>,
+    /// Connections that ended and were to be replaced, by the cause that the ledger tells.
+    pub reconnects: Tally<&'static str>,
+    /// Tries to connect that failed.
+    pub failed_tries: u64,
 }
 
 impl Counts {
@@ -97,6 +108,10 @@ impl Counts {
         self.old_snapshots += other.old_snapshots;
         self.malformed += other.malformed;
         self.unknown_fields += other.unknown_fields;
+        self.frames_of.extend(&other.frames_of);
+        self.rows_of.extend(&other.rows_of);
+        self.reconnects.extend(&other.reconnects);
+        self.failed_tries += other.failed_tries;
     }
 }
 
@@ -181,6 +196,17 @@ impl Recorder {
         &self.counts
     }
 
+    /// A connection could not be opened.
+    pub fn count_failed_try(&mut self) {
+        self.counts.failed_tries += 1;
+    }
+
+    /// The symbols whose books wait for a snapshot that their updates follow.
+    pub fn waiting(&self) -> impl Iterator<Item = &Symbol> {
+        let waiting = self.streams.iter().filter(|stream| stream.anchor.is_some());
+        waiting.map(|stream| &stream.symbol_name)
+    }
+
     /// How late messages came since this was asked last, in milliseconds.
     pub fn take_lags(&mut self) -> Vec<i64> {
         std::mem::take(&mut self.lags)
@@ -210,6 +236,7 @@ impl Recorder {
 
     /// Tells something in the ledger.
     pub fn tell(&mut self, event_type: &'static str, received_ns: i64, more: Entry) {
+        self.counts.tell(event_type, more.cause);
         self.rows.tell(Entry {
             event_type,
             received_ns,
@@ -252,6 +279,8 @@ impl Recorder {
 
     fn message(&mut self, number: usize, connection: i32, data: &str, received: Received) -> Heard {
         let stream = &mut self.streams[number];
+        let dataset = dataset_of(stream.channel.kind());
+        self.counts.frames_of.add(dataset, 1);
         stream.seen = Some(received.at);
         stream.brought(connection, data, received.at);
         match stream.leader {
@@ -335,8 +364,9 @@ impl Recorder {
         if let Some(event_ms) = event.event_ms() {
             self.lags.push(received.ns.div_euclid(1_000_000) - event_ms);
         }
-        self.counts.rows += 1;
         let stream = &self.streams[number];
+        let dataset = dataset_of(stream.channel.kind());
+        self.counts.take_rows(dataset, 1);
         let origin = Origin {
             received_ns: received.ns,
             connection: Some(connection),
@@ -446,7 +476,7 @@ impl Recorder {
         };
         let name = format!("{}@snapshot", symbol.as_str().to_lowercase());
         self.rows.add_snapshot(&name, number, snapshot, origin);
-        self.counts.rows += 1;
+        self.counts.take_rows(Dataset::OrderBook, 1);
         for at in 0..self.streams.len() {
             let stream = &mut self.streams[at];
             if stream.symbol != number {
@@ -484,7 +514,7 @@ impl Recorder {
             self.rows.add_asked_trade(stream, symbol, *trade, origin);
         }
         let count = trades.len() as u64;
-        self.counts.rows += count;
+        self.counts.take_rows(Dataset::Trades, count);
         self.counts.filled += count;
         let entry = Entry {
             symbol: Some(symbol_name),
