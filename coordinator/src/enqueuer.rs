@@ -11,8 +11,9 @@ use tapemill_market::{ArchiveName, Market, Symbol};
 use tapemill_queue::{Enqueued, NewTask, Queue, TaskId, TaskRecord, TaskState};
 
 use crate::adoption::Adoption;
+use crate::captured::captured_first;
 use crate::error::PlanError;
-use crate::selection::Selection;
+use crate::selection::{RestUse, Selection};
 use crate::sidecar::is_other_edition;
 use crate::survey::{Archive, Survey};
 use crate::thread::on_a_thread;
@@ -106,12 +107,28 @@ impl Enqueuer {
                 }
             }
         }
-        for asked in survey.rest.chunks(CHUNK) {
+        let rest = self.captured_first(selection, survey).await?;
+        for asked in rest.chunks(CHUNK) {
             self.enqueue_rest(selection, asked, &mut planned).await?;
         }
         planned.finished += planned.enqueued.adopted;
         planned.footers = adoption.footers();
         Ok(planned)
+    }
+
+    /// What the exchange is asked for, captured trades before it where there may be some; with the exchange alone wanted,
+    /// none.
+    async fn captured_first(
+        &self,
+        selection: &Selection,
+        survey: &Survey,
+    ) -> Result<Vec<(ArchiveName, RestSpec)>, PlanError> {
+        let rest = survey.rest.clone();
+        if selection.rest == RestUse::Everything {
+            return Ok(rest);
+        }
+        let lake = self.output.lake.clone();
+        on_a_thread(move || captured_first(&lake, rest)).await
     }
 
     /// Enqueues what the exchange is asked for. What was asked for up to the same time is finished, if its files are there;
@@ -130,12 +147,15 @@ impl Enqueuer {
         let holdings = self.holdings(selection.market, names).await?;
         let mut tasks = Vec::new();
         for ((name, spec), known) in asked.iter().zip(known) {
-            let spec = spec.to_string();
+            let (closed_by_ms, spec) = (spec.closed_by_ms, spec.to_string());
             let same = known.as_ref().is_some_and(|known| known.spec == spec);
+            // Of the same time, whichever way it was made.
+            let was = known.as_ref().and_then(|known| RestSpec::of(&known.spec));
+            let same_time = was.is_some_and(|was| was.closed_by_ms == closed_by_ms);
             let state = known.as_ref().map(|known| known.state);
             let is_finished = match state {
                 Some(TaskState::Done) => {
-                    same && has_files(known.as_ref(), holdings.of(name).as_deref())
+                    same_time && has_files(known.as_ref(), holdings.of(name).as_deref())
                 }
                 Some(TaskState::Missing) => same,
                 _ => false,
@@ -294,7 +314,7 @@ impl Enqueuer {
 ///
 /// Codec and settings are those of the queue, which are compared before.
 fn is_current(known: Option<&TaskRecord>, bytes: u64, held: Option<&[u64]>) -> bool {
-    // What the exchange was asked for gives way to the archive.
+    // What was captured or asked for gives way to the archive.
     let is_rest = known.is_some_and(|known| RestSpec::of(&known.spec).is_some());
     !is_rest
         && has_files(known, held)

@@ -10,6 +10,7 @@ mod admin;
 mod adoption;
 mod api;
 mod brake;
+mod captured;
 mod catalogue;
 mod categories;
 mod changes;

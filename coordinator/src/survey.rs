@@ -403,8 +403,11 @@ fn in_order(selection: &Selection, found: Vec<Found>) -> Survey {
             }));
         survey.holes.extend(chosen.holes.into_iter().map(name));
         let asked = rest.into_iter().map(|rest| {
-            let closed_by_ms = rest.closed_by_us / 1000;
-            (name(rest.period), RestSpec { closed_by_ms })
+            let spec = RestSpec {
+                closed_by_ms: rest.closed_by_us / 1000,
+                captured_first: false,
+            };
+            (name(rest.period), spec)
         });
         survey.rest.extend(asked);
     }

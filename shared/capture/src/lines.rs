@@ -1,7 +1,7 @@
 //! A day's captured trades as lines of the archive's CSV, and the proof that none of them is missing.
 
 use std::fmt::{self, Write};
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use jiff::civil::Date;
 use tapemill_lake::{Lake, Result};
@@ -113,14 +113,19 @@ impl CapturedDay {
         Ok(survey.day())
     }
 
-    /// Gives the day's lines to `take`, some at a time and in the order of ids, as long as nothing is missing. A line is
+    /// Gives the day's lines to `take`, some at a time and in the order of ids, as long as nothing is missing, or until it
+    /// breaks. A line is
     /// `id,price,quantity,first_trade_id,last_trade_id,time,is_buyer_maker`; prices and quantities are the shortest
     /// decimals that are read as the same double, which are those of the exchange where these have at most 15 digits.
     ///
     /// # Errors
     ///
     /// As [`agg_trade_rows`].
-    pub fn lines(&self, lake: &Lake, take: &mut dyn FnMut(&str)) -> Result<Proven> {
+    pub fn lines(
+        &self,
+        lake: &Lake,
+        take: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<Proven> {
         let mut proven = Proven {
             rows: 0,
             last_id: self.first_id.saturating_sub(1),
@@ -141,14 +146,16 @@ impl CapturedDay {
                 proven.rows += 1;
                 (proven.last_id, proven.last_ms) = (id, slot.trade_ms());
                 if lines.len() >= CHUNK_BYTES {
-                    take(&lines);
+                    if take(&lines).is_break() {
+                        return Ok(proven);
+                    }
                     lines.clear();
                 }
             }
             from = until;
         }
-        if !lines.is_empty() {
-            take(&lines);
+        if !lines.is_empty() && take(&lines).is_break() {
+            return Ok(proven);
         }
         let next = self.last_id.saturating_add(1);
         if proven.fault.is_none() && self.after != Some(next) {

@@ -29,7 +29,8 @@ const LARGEST_FOOTER: u64 = 64 << 20;
 /// One archive, or part of one, that went into a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
-    /// The archive's own path without the host; for a REST part its endpoint and range.
+    /// The archive's own path without the host; for a REST part its endpoint and range behind `rest/`; for captured trades
+    /// the task's id behind `live/`, and the range where they are not the whole day's.
     pub key: String,
     /// The size of the archive.
     pub bytes: u64,
@@ -37,6 +38,18 @@ pub struct Source {
     pub sha256: String,
     /// The rows read from it.
     pub rows: u64,
+}
+
+impl Source {
+    /// Whether it is none of the archive, so that it gives way when there is one: asked of the exchange, or captured.
+    pub fn gives_way(&self) -> bool {
+        self.key.starts_with("rest/") || self.is_captured()
+    }
+
+    /// Whether its rows were captured by a collector.
+    pub fn is_captured(&self) -> bool {
+        self.key.starts_with("live/")
+    }
 }
 
 /// What the caller puts into the footer. No clock, host, local path or worker name may be in it.
