@@ -95,12 +95,9 @@ impl CapturedDay {
         if let Ok(yesterday) = day.yesterday() {
             // From its end on: one file that ends before the day is enough.
             for file in of_folder(lake, market, yesterday)?.into_iter().rev() {
-                let (before, rows) = (survey.before, survey.files.len());
-                survey.before = None;
+                let rows = survey.files.len();
                 survey.look(lake, file)?;
-                let is_before = survey.before.is_some() && survey.files.len() == rows;
-                survey.before = survey.before.max(before);
-                if is_before {
+                if survey.before.is_some() && survey.files.len() == rows {
                     break;
                 }
             }
@@ -205,8 +202,9 @@ struct Survey {
     streams: [String; 2],
     time_ms: Range<i64>,
     files: Vec<(CaptureFile, i64, i64)>,
-    /// The last id before the day.
+    /// The last id before the day that was captured, and as someone else knows it.
     before: Option<i64>,
+    known_before: Option<i64>,
     /// The lowest and the highest of the day.
     of_day: Option<(i64, i64)>,
     /// The first one behind.
@@ -214,13 +212,14 @@ struct Survey {
 }
 
 impl Survey {
-    fn new(symbol: &Symbol, time_ms: Range<i64>, before: Option<i64>) -> Self {
+    fn new(symbol: &Symbol, time_ms: Range<i64>, known_before: Option<i64>) -> Self {
         Self {
             symbol: symbol.clone(),
             streams: trade_streams(symbol.as_str()),
             time_ms,
             files: Vec::new(),
-            before,
+            before: None,
+            known_before,
             of_day: None,
             after: None,
         }
@@ -283,7 +282,8 @@ impl Survey {
 
     fn day(self) -> Option<CapturedDay> {
         let (first_id, last_id) = self.of_day?;
-        (self.before.is_some() && self.before == first_id.checked_sub(1)).then_some(CapturedDay {
+        let before = Some(first_id.checked_sub(1)?);
+        (self.before == before || self.known_before == before).then_some(CapturedDay {
             symbol: self.symbol,
             files: self.files,
             first_id,
