@@ -464,7 +464,7 @@ fn without_the_exchange_a_hole_is_a_clear_failure() {
 
     let failed = command.run();
 
-    assert_eq!(failed.code, Some(1), "{}", failed.stderr);
+    assert_eq!(failed.code, Some(3), "{}", failed.stderr);
     assert!(failed.stderr.contains("451"), "{}", failed.stderr);
     let table = format!("aggtrades_1m/um/BTCUSDT/{until}.parquet");
     assert!(!story.lab.output().join(table).exists());

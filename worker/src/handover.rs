@@ -6,9 +6,6 @@ use tapemill_market::{Account, ArchiveName, Data, Market, Period, iso_time};
 
 use crate::settle::{NAMED, account_of};
 
-/// What the sources of captured trades begin with; the task's id follows.
-pub(crate) const CAPTURED: &str = "live/";
-
 /// A day's account by captured trades.
 pub(crate) struct Captured {
     pub account: Account,

@@ -14,7 +14,6 @@ use tapemill_runtime::Stage;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{AttemptError, Prepared, Verdict, Workshop};
-use crate::handover::CAPTURED;
 use crate::mills::{self, Mill, MillError, Plan, Reading};
 use crate::progress::TaskProgress;
 use crate::rest::{origin_of, refused};
@@ -217,12 +216,9 @@ fn until_ms(name: &ArchiveName, spec: RestSpec) -> i64 {
 /// What names captured trades in a lineage: the task's id, and the range where that is not the whole day.
 fn key_of(name: &ArchiveName, until_ms: i64) -> String {
     let (start, end) = (name.period.start_us() / 1000, name.period.end_us() / 1000);
-    let task = name.task_id();
+    let key = Origin::captured_key(name);
     match until_ms < end {
-        true => format!(
-            "{CAPTURED}{task}?startTime={start}&endTime={}",
-            until_ms - 1
-        ),
-        false => format!("{CAPTURED}{task}"),
+        true => format!("{key}?startTime={start}&endTime={}", until_ms - 1),
+        false => key,
     }
 }

@@ -406,12 +406,7 @@ fn is_of(key: &str, day: &ArchiveName) -> bool {
         let start_ms: i64 = range.split('&').next()?.parse().ok()?;
         Some((day.period.start_us()..day.period.end_us()).contains(&(start_ms * 1000)))
     };
-    let captured = || {
-        let range = key.strip_prefix(handover::CAPTURED)?;
-        let range = range.strip_prefix(&day.task_id())?;
-        Some(range.is_empty() || range.starts_with('?'))
-    };
-    key == day.key() || asked().or_else(captured).unwrap_or(false)
+    key == day.key() || Origin::is_captured_key(key, day) || asked().unwrap_or(false)
 }
 
 /// The rows of a published table; `None` where it is not there, or not whole.
