@@ -269,8 +269,7 @@ fn handed_over(market: Market, symbol: &'static str, sink: &str) {
     let (_, _, reason) = story.verified(day);
     assert!(reason.contains("it was captured, until"), "{reason}");
     let task = format!("{market}/aggTrades/{symbol}/{day}");
-    let shown = story.lab.task(&task).to_string();
-    assert!(shown.contains("live "), "{shown}");
+    assert_eq!(story.lab.task(&task)["summary"]["verdict"], "live");
     // Again at once: nothing is milled, and nothing asked for.
     let before = hashes(&story.lab.output());
     story.update_yesterday();
@@ -532,20 +531,13 @@ fn killed_workers_and_many_of_them_make_the_same_bytes() {
     let wanted = tables(&story);
     assert_eq!(wanted.len(), 4);
 
-    for wait_ms in [30, 60, 90, 120, 150, 180, 210, 240] {
+    let mut killed_at_work = 0;
+    for wait_ms in WAITS_MS {
         forget(&story);
-        let mut killed = story
-            .update_command(&["--end", &until, "--workers", "4"])
-            .spawn();
-        std::thread::sleep(Duration::from_millis(wait_ms));
-        let was_running = killed.is_running();
-        killed.kill();
+        let running = story.update_command(&["--end", &until, "--workers", "4"]);
+        killed_at_work += i32::from(killed(running, wait_ms));
         for (file, hash) in tables(&story) {
-            assert_eq!(
-                wanted.get(&file),
-                Some(&hash),
-                "{file} after {wait_ms} ms ({was_running})"
-            );
+            assert_eq!(wanted.get(&file), Some(&hash), "{file} after {wait_ms} ms");
         }
         story
             .update_command(&["--end", &until, "--workers", "4"])
@@ -553,7 +545,51 @@ fn killed_workers_and_many_of_them_make_the_same_bytes() {
             .expect(0);
         assert_eq!(tables(&story), wanted);
     }
+    assert!(killed_at_work > 2, "{killed_at_work}");
     assert_eq!(story.asked(), 0);
+}
+
+#[test]
+fn a_handover_that_is_killed_is_told_once_and_ends_in_the_archives_table() {
+    let story = Story::new(Market::Um, "BTCUSDT");
+    let day = story.yesterday();
+    story.capture_yesterday("parquet");
+    let mut killed_at_work = 0;
+    let mut wanted = None;
+    for wait_ms in WAITS_MS {
+        forget(&story);
+        let zip = story.lab.mirror.root().join(story.lay(day, |_| true));
+        fs::remove_file(zip).expect("it was there");
+        assert_eq!(story.update_yesterday().quality["verdict"], "live");
+        let key = story.lay(day, |id| id % 1000 != 0);
+
+        let running = story.update_command(&["--end", &day.to_string()]);
+        killed_at_work += i32::from(killed(running, wait_ms));
+        let verdict = story.minutes(day).quality["verdict"].clone();
+        let told = story.handovers().len();
+        assert!(verdict == "live" || told == 1, "{verdict}, {told} told");
+        let archived = story.update_yesterday();
+
+        assert_eq!(keys(&archived), [&key]);
+        let reports = story.handovers();
+        assert_eq!(reports.len(), 1, "{reports:?}");
+        assert_eq!((reports[0].differing, reports[0].only_captured), (5, 5));
+        let made = (tables(&story), reports);
+        assert_eq!(wanted.get_or_insert_with(|| made.clone()), &made);
+    }
+    assert!(killed_at_work > 2, "{killed_at_work}");
+}
+
+/// How long a command works until it is killed.
+const WAITS_MS: [u64; 8] = [20, 50, 80, 110, 140, 170, 200, 250];
+
+/// Starts a command and kills it after a while; whether it was still at work.
+fn killed(command: Tapemill, wait_ms: u64) -> bool {
+    let mut running = command.spawn();
+    std::thread::sleep(Duration::from_millis(wait_ms));
+    let was_running = running.is_running();
+    running.kill();
+    was_running
 }
 
 /// Removes tables and queue, and leaves what was captured.
