@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use tapemill_lake::{Lake, Result};
 use tapemill_market::{Market, Period, Symbol};
 
-use crate::coverage::Coverage;
+use crate::coverage::{Coverage, Span};
 use crate::dataset::Dataset;
 use crate::files::{CaptureFile, coverage, trade_streams};
 use crate::names::{Format, day_folder, format_of};
@@ -19,7 +19,7 @@ const STRETCH: i64 = 1 << 18;
 /// Lines that are given at a time, about.
 const CHUNK_BYTES: usize = 1 << 16;
 
-/// A message may be sent so long after its trade, and still be counted by the time of the message.
+/// Longer after its trade no message is sent: where it is counted on, rows are told by the times of their messages.
 const LATE_MS: i64 = 60_000;
 
 /// What a double holds of any decimal.
@@ -241,52 +241,74 @@ impl Survey {
         } else if trade_ms >= self.time_ms.end {
             self.after = Some(self.after.map_or(id, |after| after.min(id)));
         } else {
-            let (low, high) = self.of_day.unwrap_or((id, id));
-            self.of_day = Some((low.min(id), high.max(id)));
+            self.see_of_day(id, id);
             return true;
         }
         false
     }
 
-    /// Looks at a file: at its footer, and at its rows where that does not place them before the day or behind it.
+    fn see_of_day(&mut self, first: i64, last: i64) {
+        let (low, high) = self.of_day.unwrap_or((first, last));
+        self.of_day = Some((low.min(first), high.max(last)));
+    }
+
+    /// Looks at a file: at its footer, and at its rows where that does not say enough.
     fn look(&mut self, lake: &Lake, file: CaptureFile) -> Result<()> {
         let footer = match file.format {
             Format::Parquet => coverage(lake, &file.path)?,
             Format::Jsonl => None,
         };
-        if footer.is_some_and(|footer| !self.needs_rows(&footer)) {
-            return Ok(());
-        }
-        let symbol = self.symbol.clone();
         let mut of_day: Option<(i64, i64)> = None;
-        agg_trade_ids(lake, &file, &symbol, &mut |id, trade_ms| {
-            if self.see(id, trade_ms) {
-                let (low, high) = of_day.unwrap_or((id, id));
-                of_day = Some((low.min(id), high.max(id)));
+        let mut add = |low: i64, high: i64| {
+            let (lowest, highest) = of_day.unwrap_or((low, high));
+            of_day = Some((lowest.min(low), highest.max(high)));
+        };
+        match footer.and_then(|footer| self.placed(&footer)) {
+            Some(spans) => {
+                for span in spans {
+                    self.see_of_day(span.first_id, span.last_id);
+                    add(span.first_id, span.last_id);
+                }
             }
-        })?;
+            None => {
+                let symbol = self.symbol.clone();
+                agg_trade_ids(lake, &file, &symbol, &mut |id, trade_ms| {
+                    if self.see(id, trade_ms) {
+                        add(id, id);
+                    }
+                })?;
+            }
+        }
         self.files
             .extend(of_day.map(|(low, high)| (file, low, high)));
         Ok(())
     }
 
-    fn needs_rows(&mut self, footer: &Coverage) -> bool {
+    /// What of a file is of the day, where its footer tells that; `None` where its rows have to. What the footer gets wrong
+    /// is missed with the rows, and never taken for there.
+    fn placed(&mut self, footer: &Coverage) -> Option<Vec<Span>> {
+        let Range { start, end } = self.time_ms;
         let spans = self
             .streams
             .each_ref()
-            .map(|name| footer.coverage.get(name));
-        let mut needs = false;
+            .map(|name| footer.coverage.get(name).copied());
+        let mut of_day = Vec::new();
         for span in spans.into_iter().flatten() {
-            // A trade is never later than its message.
-            if span.first_ms.max(span.last_ms) < self.time_ms.start {
-                self.see(span.last_id, span.last_ms);
-            } else if span.first_ms.min(span.last_ms) >= self.time_ms.end.saturating_add(LATE_MS) {
-                self.see(span.first_id, span.first_ms);
+            // A trade is never later than its message, and not much earlier.
+            let earliest = span.first_ms.min(span.last_ms).saturating_sub(LATE_MS);
+            let latest = span.first_ms.max(span.last_ms);
+            let is_run = span.last_id.checked_sub(span.first_id) == Some(span.rows - 1);
+            if latest < start {
+                self.see(span.last_id, latest);
+            } else if earliest >= end {
+                self.see(span.first_id, earliest);
+            } else if is_run && start <= earliest && latest < end {
+                of_day.push(span);
             } else {
-                needs = true;
+                return None;
             }
         }
-        needs
+        Some(of_day)
     }
 
     fn day(self) -> Option<CapturedDay> {
