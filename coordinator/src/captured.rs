@@ -1,73 +1,80 @@
-//! Which days without an archive a collector may have captured.
+//! Which days a collector may have captured.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use jiff::civil::Date;
 use tapemill_capture::{Dataset, day_folder, format_of};
-use tapemill_exchange::RestSpec;
 use tapemill_lake::{Lake, LakeError};
-use tapemill_market::{ArchiveName, Data, Market};
+use tapemill_market::Market;
 
-/// Puts captured trades before the exchange for days on which some were flushed, or on the day after. Whether they are of
-/// the symbol, and all of them, is seen where they are read.
-pub(crate) fn captured_first(
+use crate::error::PlanError;
+use crate::thread::on_a_thread;
+
+/// An archive may be late by so many days; folders of captures are large, so that no older ones are listed.
+const DAYS_BACK: i32 = 7;
+
+/// The days up to today on which trades of a market were flushed, and those before such a day. Whose trades they are, and
+/// whether all of them, is seen where they are read.
+///
+/// # Errors
+///
+/// [`PlanError`] for an output that fails.
+pub async fn captured_days(
     lake: &Lake,
-    mut asked: Vec<(ArchiveName, RestSpec)>,
-) -> Result<Vec<(ArchiveName, RestSpec)>, LakeError> {
-    let mut flushed: BTreeMap<(Market, Date), bool> = BTreeMap::new();
-    for (name, spec) in &mut asked {
-        if name.data != Data::AggTrades || !name.period.is_day() {
-            continue;
-        }
-        let day = name.period.first_day();
-        for day in [Some(day), day.tomorrow().ok()].into_iter().flatten() {
-            let known = flushed.get(&(name.market, day)).copied();
-            let has_some = match known {
-                Some(known) => known,
-                None => has_trades(lake, name.market, day)?,
-            };
-            flushed.insert((name.market, day), has_some);
-            spec.captured_first |= has_some;
-        }
-    }
-    Ok(asked)
+    market: Market,
+    today: Date,
+) -> Result<BTreeSet<Date>, PlanError> {
+    let lake = lake.clone();
+    on_a_thread(move || find(&lake, market, today)).await
 }
 
-fn has_trades(lake: &Lake, market: Market, day: Date) -> Result<bool, LakeError> {
-    let files = lake.captures(&day_folder(Dataset::Trades, market, day))?;
-    let is_one = |path: &str| format_of(Dataset::Trades, path).is_some();
-    Ok(files.iter().any(|(path, _)| is_one(path.file_name())))
+fn find(lake: &Lake, market: Market, today: Date) -> Result<BTreeSet<Date>, LakeError> {
+    let mut days = BTreeSet::new();
+    for back in 0..=DAYS_BACK {
+        let Ok(day) = today.checked_sub(jiff::Span::new().days(back)) else {
+            break;
+        };
+        let files = lake.captures(&day_folder(Dataset::Trades, market, day))?;
+        let is_one = |path: &str| format_of(Dataset::Trades, path).is_some();
+        if files.iter().any(|(path, _)| is_one(path.file_name())) {
+            days.extend([Some(day), day.yesterday().ok()].into_iter().flatten());
+        }
+    }
+    Ok(days)
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::civil::date;
+
     use super::*;
 
     #[test]
-    fn days_on_which_trades_were_flushed_are_read_before_the_exchange_is_asked() {
+    fn days_are_those_of_flushes_and_the_days_before() {
         let folder = tempfile::tempdir().unwrap();
         let lake = Lake::local(folder.path());
-        let day = folder.path().join("trades/date=2025-09-22");
-        std::fs::create_dir_all(&day).unwrap();
-        std::fs::write(day.join("trades_20250922.jsonl"), "").unwrap();
-        std::fs::create_dir_all(folder.path().join("trades/date=2025-09-24")).unwrap();
-        let spec = RestSpec {
-            closed_by_ms: 1,
-            captured_first: false,
-        };
-        let asked = [
-            "um/aggTrades/BTCUSDT/2025-09-21",
-            "um/aggTrades/ETHUSDT/2025-09-22",
-            "um/aggTrades/BTCUSDT/2025-09-23",
-            "cm/aggTrades/BTCUSD_PERP/2025-09-22",
-            "um/klines:1m/BTCUSDT/2025-09-22",
+        for (day, file) in [
+            ("trades/date=2025-09-14", "trades_20250914.jsonl"),
+            ("trades/date=2025-09-18", "trades_20250918.jsonl"),
+            ("trades/date=2025-09-20", "notes.txt"),
+            (
+                "trades/date=2025-09-22",
+                "trades_20250922T101512123456_0123abcd.parquet",
+            ),
+        ] {
+            let day = folder.path().join(day);
+            std::fs::create_dir_all(&day).unwrap();
+            std::fs::write(day.join(file), "").unwrap();
+        }
+        let find = |market| find(&lake, market, date(2025, 9, 22)).unwrap();
+
+        let days = [
+            date(2025, 9, 17),
+            date(2025, 9, 18),
+            date(2025, 9, 21),
+            date(2025, 9, 22),
         ];
-        let name = |id: &str| ArchiveName::from_task_id(id).unwrap();
-        let asked = asked.map(|id| (name(id), spec)).to_vec();
-
-        let found = captured_first(&lake, asked).unwrap();
-
-        let found: Vec<bool> = found.iter().map(|(_, spec)| spec.captured_first).collect();
-        assert_eq!(found, [true, true, false, false, false]);
+        assert_eq!(find(Market::Um), BTreeSet::from(days));
+        assert_eq!(find(Market::Cm), BTreeSet::new());
     }
 }

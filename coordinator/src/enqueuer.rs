@@ -11,9 +11,8 @@ use tapemill_market::{ArchiveName, Market, Symbol};
 use tapemill_queue::{Enqueued, NewTask, Queue, TaskId, TaskRecord, TaskState};
 
 use crate::adoption::Adoption;
-use crate::captured::captured_first;
 use crate::error::PlanError;
-use crate::selection::{RestUse, Selection};
+use crate::selection::Selection;
 use crate::sidecar::is_other_edition;
 use crate::survey::{Archive, Survey};
 use crate::thread::on_a_thread;
@@ -107,28 +106,12 @@ impl Enqueuer {
                 }
             }
         }
-        let rest = self.captured_first(selection, survey).await?;
-        for asked in rest.chunks(CHUNK) {
+        for asked in survey.rest.chunks(CHUNK) {
             self.enqueue_rest(selection, asked, &mut planned).await?;
         }
         planned.finished += planned.enqueued.adopted;
         planned.footers = adoption.footers();
         Ok(planned)
-    }
-
-    /// What the exchange is asked for, captured trades before it where there may be some; with the exchange alone wanted,
-    /// none.
-    async fn captured_first(
-        &self,
-        selection: &Selection,
-        survey: &Survey,
-    ) -> Result<Vec<(ArchiveName, RestSpec)>, PlanError> {
-        let rest = survey.rest.clone();
-        if selection.rest == RestUse::Everything {
-            return Ok(rest);
-        }
-        let lake = self.output.lake.clone();
-        on_a_thread(move || captured_first(&lake, rest)).await
     }
 
     /// Enqueues what the exchange is asked for. What was asked for up to the same time is finished, if its files are there;

@@ -38,6 +38,7 @@ mod volume;
 pub use admin::{ADMIN_TOKEN, AdminToken};
 pub use api::api;
 pub use brake::in_step;
+pub use captured::captured_days;
 pub use catalogue::{Catalogue, Rebuilt};
 pub use categories::CATEGORIES;
 pub use changes::{Change, ChangeState, Changes};

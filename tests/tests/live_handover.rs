@@ -507,6 +507,31 @@ fn without_the_exchange_a_hole_is_a_clear_failure() {
 }
 
 #[test]
+fn a_day_that_the_exchange_no_longer_tells_of_is_made_of_what_was_captured() {
+    // Its archive is late.
+    let mut story = Story::new(Market::Um, "BTCUSDT");
+    let before = story.archived;
+    story.archived = (0..4).fold(before, |day, _| day.yesterday().expect("a day"));
+    story.lay(story.archived, |_| true);
+    let key = story.lay(before, |_| true);
+    fs::remove_file(story.lab.mirror.root().join(&key)).expect("it was there");
+    story.capture_yesterday("parquet");
+    // As if it had been flushed then.
+    for file in story.captured() {
+        let day = file.parent().expect("a folder").parent().expect("another");
+        let day = day.join(format!("date={}", story.yesterday()));
+        fs::create_dir_all(&day).expect("it can be made");
+        fs::rename(&file, day.join(file.file_name().expect("a name"))).expect("it moves");
+    }
+
+    story.update(&["--end", &story.yesterday().to_string()]);
+
+    let made = story.minutes(story.yesterday());
+    assert_eq!(keys(&made), [story.captured_key(story.yesterday())]);
+    assert_eq!((made.rows, story.asked()), (1440, 0));
+}
+
+#[test]
 fn today_is_captured_up_to_now_and_goes_on_with_the_next_update() {
     let story = Story::new(Market::Um, "BTCUSDT");
     let minutes = || jiff::Timestamp::now().as_millisecond() / 60_000 % 1440;
