@@ -12,7 +12,9 @@ use tapemill_lake::{Handover, Lake, LakePath, Lineage, read_lineage};
 use tapemill_standin::Market;
 use tapemill_standin::exchange::{Exchange, ExchangeOptions};
 use tapemill_standin::generate::Packing;
-use tapemill_standin::stream::{Speed, StreamOptions, Streams, Tape};
+use tapemill_standin::stream::{
+    At, Speed, StreamFault, StreamFaults, StreamOptions, Streams, Tape,
+};
 use tapemill_tests::{Finished, Lab, Rest, Tapemill, Watched, hashes, until};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tapemill-under-test");
@@ -121,6 +123,11 @@ impl Story {
 
     /// Collects trades by `live`, as they are played; of a real day's length within seconds.
     fn capture(&self, ids: impl Iterator<Item = i64>, sink: &str) {
+        self.capture_but(ids, sink, 0);
+    }
+
+    /// The same, and some trades in the middle are not delivered.
+    fn capture_but(&self, ids: impl Iterator<Item = i64>, sink: &str, lost: u64) {
         let stream = format!("{}@aggTrade", self.symbol.to_lowercase());
         let mut tape = Tape::new(self.market);
         for (place, id) in (0..).zip(ids) {
@@ -131,9 +138,20 @@ impl Story {
             let frame = json!({"stream": stream, "data": data}).to_string();
             tape.push(place * 500_000, &frame).expect("it is a frame");
         }
-        let frames = tape.frames.len() as f64;
+        let frames = tape.frames.len() as u64;
         let mut options = StreamOptions::new(self.market);
         options.speed = Speed::Times(1.0);
+        if lost > 0 {
+            let place = At::Place {
+                stream: stream.clone(),
+                place: frames / 2,
+            };
+            let fault = StreamFault::Drop {
+                stream,
+                frames: lost,
+            };
+            options.faults = StreamFaults::none().and(place, fault);
+        }
         let streams = Streams::start([tape], options).expect("it plays");
         let live = Tapemill::new(BINARY)
             .folder(self.lab.folder())
@@ -145,7 +163,8 @@ impl Story {
         let live = Watched::start(live);
         assert!(streams.wait(LONGEST), "{:?}", streams.counts());
         until("all frames came", || {
-            live.metric("tapemill_live_frames_total") >= frames
+            live.metric("tapemill_live_frames_total") >= (frames - lost) as f64
+                && live.metric("tapemill_live_filled_total") >= lost as f64
         });
         live.process.signal(libc::SIGTERM);
         live.wait().expect(0);
@@ -322,6 +341,32 @@ fn captured_trades_of_coin_futures_become_the_minutes_that_the_archive_has() {
 #[test]
 fn captured_trades_of_spot_become_the_minutes_that_the_archive_has_but_for_microseconds() {
     handed_over(Market::Spot, "BTCUSDT", "jsonl");
+}
+
+#[test]
+fn what_several_sessions_and_sinks_stored_and_what_was_filled_counts_once() {
+    let story = Story::new(Market::Um, "BTCUSDT");
+    let day = story.yesterday();
+    let ids = story.ids(day);
+    let noon = (ids.start + ids.end) / 2;
+    // Each ends in the other, and the exchange kept some back that the collector asked for.
+    story.capture_but(noon - 300..ids.end + 5, "parquet", 40);
+    story.capture(ids.start - 10..noon + 300, "jsonl");
+
+    let captured = story.update_yesterday();
+
+    assert_eq!(keys(&captured), [story.captured_key(day)]);
+    assert_eq!(captured.sources[0].rows as i64, TRADES_A_DAY);
+    let unusual = ["duplicates", "contradictions", "unordered", "missing_ids"];
+    for count in unusual {
+        assert_eq!(captured.quality[count], 0, "{count}");
+    }
+    assert_eq!(story.asked(), 0);
+    // They are the lines of one session that has all of it.
+    let alone = Story::new(Market::Um, "BTCUSDT");
+    alone.capture_yesterday("parquet");
+    assert_eq!(alone.update_yesterday().sources, captured.sources);
+    assert_eq!(tables(&alone), tables(&story));
 }
 
 #[test]
