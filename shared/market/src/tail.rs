@@ -262,12 +262,24 @@ mod tests {
         end: Option<&str>,
         alone: bool,
     ) -> Vec<String> {
+        asked_beside(&[], data, market, periods, (start, end), alone)
+    }
+
+    /// The same where the trades of some days were captured.
+    fn asked_beside(
+        captured: &[&str],
+        data: &str,
+        market: Market,
+        periods: &[&str],
+        (start, end): (Option<&str>, Option<&str>),
+        alone: bool,
+    ) -> Vec<String> {
         let now_us = period("2024-06-15").start_us() + 10 * HOUR_US + 30 * MINUTE_US + 1_000_000;
         let today = date_of(now_us);
         let range = DateRange::parse(start, end, None, today).unwrap();
         let listed = listed(periods);
         let chosen = choose(&listed, &range, before(today, 1));
-        let captured = BTreeSet::from([jiff::civil::date(2024, 6, 10)]);
+        let captured = captured.iter().map(|day| period(day).first_day()).collect();
         let now = Now {
             market,
             data: data.parse().unwrap(),
@@ -286,14 +298,18 @@ mod tests {
 
     #[test]
     fn trades_that_were_captured_are_to_be_had_however_long_ago() {
-        let periods = ["2024-05", "2024-06-08"];
-        let all = |data| asked(data, Market::Um, &periods, Some("2024-05"), None, false);
+        let captured = ["2024-06-05", "2024-06-10"];
+        let all = |data| {
+            let (periods, range) = (["2024-05", "2024-06-08"], (Some("2024-05"), None));
+            asked_beside(&captured, data, Market::Um, &periods, range, false)
+        };
         let of_exchange = ["2024-06-15 629", "2024-06-14 1440", "2024-06-13 1440"];
 
         let trades = all("aggTrades");
 
         assert_eq!(trades[..3], of_exchange);
-        assert_eq!(trades[3..], ["2024-06-10 1440"]);
+        // Behind the last archive, and in a hole before it.
+        assert_eq!(trades[3..], ["2024-06-10 1440", "2024-06-05 1440"]);
         assert_eq!(all("aggTrades:raw"), of_exchange);
     }
 
