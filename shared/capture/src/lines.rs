@@ -32,6 +32,8 @@ const EXACT_DIGITS: usize = 15;
 #[derive(Debug)]
 pub struct CapturedDay {
     symbol: Symbol,
+    /// The day, up to where it had come.
+    time_ms: Range<i64>,
     /// Those that hold rows of the day, each with its lowest and highest id of it.
     files: Vec<(CaptureFile, i64, i64)>,
     first_id: i64,
@@ -49,6 +51,8 @@ pub enum Fault {
     Disputed(i64),
     /// This one was written with more digits than a double holds.
     Inexact(i64),
+    /// This one is of another time than those around it.
+    Misplaced(i64),
 }
 
 impl fmt::Display for Fault {
@@ -56,6 +60,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Missing(id) => write!(f, "trade {id} was not captured"),
             Self::Disputed(id) => write!(f, "trade {id} was captured twice, and differs"),
+            Self::Misplaced(id) => write!(f, "trade {id} is not of the time of those around it"),
             Self::Inexact(id) => write!(f, "trade {id} has more than {EXACT_DIGITS} digits"),
         }
     }
@@ -111,8 +116,7 @@ impl CapturedDay {
     }
 
     /// Gives the day's lines to `take`, some at a time and in the order of ids, as long as nothing is missing, or until it
-    /// breaks. A line is
-    /// `id,price,quantity,first_trade_id,last_trade_id,time,is_buyer_maker`; prices and quantities are the shortest
+    /// breaks. A line is `id,price,quantity,first_trade_id,last_trade_id,time,is_buyer_maker`; prices and quantities are the shortest
     /// decimals that are read as the same double, which are those of the exchange where these have at most 15 digits.
     ///
     /// # Errors
@@ -145,7 +149,7 @@ impl CapturedDay {
                 .saturating_add(stretch)
                 .min(self.last_id.saturating_add(1));
             for (id, slot) in (from..until).zip(self.stretch(lake, from..until)?) {
-                proven.fault = slot.line(id, &mut lines);
+                proven.fault = slot.line(id, &self.time_ms, &mut lines);
                 if proven.fault.is_some() {
                     break;
                 }
@@ -316,6 +320,7 @@ impl Survey {
         let before = Some(first_id.checked_sub(1)?);
         (self.before == before || self.known_before == before).then_some(CapturedDay {
             symbol: self.symbol,
+            time_ms: self.time_ms,
             files: self.files,
             first_id,
             last_id,
@@ -349,11 +354,12 @@ impl Slot {
     }
 
     /// Appends its line, or says why there is none.
-    fn line(&self, id: i64, lines: &mut String) -> Option<Fault> {
+    fn line(&self, id: i64, time_ms: &Range<i64>, lines: &mut String) -> Option<Fault> {
         let row = match self {
             Self::Empty => return Some(Fault::Missing(id)),
             Self::Disputed => return Some(Fault::Disputed(id)),
-            Self::Row(row) => row,
+            Self::Row(row) if time_ms.contains(&row.trade_ms) => row,
+            Self::Row(_) => return Some(Fault::Misplaced(id)),
         };
         let before = lines.len();
         let _ = write!(lines, "{id},");
@@ -400,7 +406,7 @@ mod tests {
             is_buyer_maker: true,
         };
         let mut lines = String::new();
-        match Slot::Row(row).line(7, &mut lines) {
+        match Slot::Row(row).line(7, &(START_MS..START_MS + 200), &mut lines) {
             Some(fault) => {
                 assert_eq!(lines, "");
                 Err(fault)
@@ -443,12 +449,13 @@ mod tests {
         slot.put(&row);
         slot.put(&row);
         let mut lines = String::new();
-        assert_eq!(slot.line(7, &mut lines), None);
+        assert_eq!(slot.line(7, &(0..9), &mut lines), None);
+        assert_eq!(slot.line(7, &(6..9), &mut lines), Some(Fault::Misplaced(7)));
         slot.put(&AggTradeRow {
             quantity: 3.0,
             ..row
         });
-        assert_eq!(slot.line(7, &mut lines), Some(Fault::Disputed(7)));
+        assert_eq!(slot.line(7, &(0..9), &mut lines), Some(Fault::Disputed(7)));
         assert_eq!(lines, "7,1,2,1,1,5,false\n");
     }
 
