@@ -1,5 +1,6 @@
-"""The three dashboards: the run, the workers, the store and the archive."""
+"""The dashboards of queues: the run, the workers, the store and the archive. live.py has that of collectors."""
 
+from live import LIVE
 from parts import (
     DATASETS,
     INSTANCES,
@@ -8,17 +9,19 @@ from parts import (
     QUEUE,
     QUEUE_DATA,
     QUEUES,
+    RATE,
     bars,
     board,
     heat,
     lines,
+    or_none,
+    quantile,
     query,
     row,
     stat,
     thresholds,
 )
 
-RATE = "[$__rate_interval]"
 PROCESS_DATA = f'{PROCESS}, dataset=~"$dataset"'
 ONE_PROCESS = f'{PROCESS}, instance=~"$instance"'
 ONE_PROCESS_DATA = f'{ONE_PROCESS}, dataset=~"$dataset"'
@@ -38,15 +41,6 @@ def size(states):
 def once(gauge):
     """Two coordinators tell of one queue while one replaces the other, and both tell the same."""
     return f"max by (queue, dataset, state) ({gauge})"
-
-
-def or_none(label, expr):
-    """Only what there is; a zero that says so when there is nothing."""
-    return f'{expr} > 0 or label_replace(vector(0), "{label}", "none", "", "")'
-
-
-def quantile(of, expr):
-    return f"histogram_quantile({of}, {expr})"
 
 
 RUN = board(
@@ -479,4 +473,4 @@ STORE = board(
     ],
 )
 
-ALL = {"run": RUN, "workers": WORKERS, "store": STORE}
+ALL = {"run": RUN, "workers": WORKERS, "store": STORE, "live": LIVE}

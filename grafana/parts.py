@@ -9,6 +9,17 @@ QUEUE_DATA = f'{QUEUE}, dataset=~"$dataset"'
 # Counters of processes. They have the label `queue` where their target has it.
 PROCESS = f'job=~"$job", {QUEUE}'
 
+RATE = "[$__rate_interval]"
+
+
+def or_none(label, expr):
+    """Only what there is; a zero that says so when there is nothing."""
+    return f'{expr} > 0 or label_replace(vector(0), "{label}", "none", "", "")'
+
+
+def quantile(of, expr):
+    return f"histogram_quantile({of}, {expr})"
+
 
 def query(expr, legend="", kind="time_series", instant=False):
     """One line of a panel, or several."""
@@ -173,6 +184,17 @@ def marks(name, color, title, expr):
     }
 
 
+def deploys(processes):
+    """A release that no process ran five minutes ago."""
+    return marks(
+        "Deploys",
+        "blue",
+        "release {{version}}",
+        f"count by (version) (tapemill_build_info{{{processes}}})"
+        f" unless count by (version) (tapemill_build_info{{{processes}}} offset 5m)",
+    )
+
+
 DATASOURCE = {
     "name": "datasource",
     "label": "Prometheus",
@@ -197,24 +219,17 @@ DATASETS = values_of("dataset", f"tapemill_queue_tasks{{{QUEUE}}}", "Data", "The
 INSTANCES = values_of(
     "instance", f"tapemill_build_info{{{PROCESS}}}", "Process", "The processes that are shown."
 )
+OF_GRAFANA = {
+    "name": "Annotations & Alerts",
+    "builtIn": 1,
+    "type": "dashboard",
+    "datasource": {"type": "grafana", "uid": "-- Grafana --"},
+    "enable": True,
+    "hide": True,
+    "iconColor": "rgba(0, 211, 255, 1)",
+}
 MARKS = [
-    {
-        "name": "Annotations & Alerts",
-        "builtIn": 1,
-        "type": "dashboard",
-        "datasource": {"type": "grafana", "uid": "-- Grafana --"},
-        "enable": True,
-        "hide": True,
-        "iconColor": "rgba(0, 211, 255, 1)",
-    },
-    # A release that no process ran five minutes ago.
-    marks(
-        "Deploys",
-        "blue",
-        "release {{version}}",
-        f"count by (version) (tapemill_build_info{{{PROCESS}}})"
-        f" unless count by (version) (tapemill_build_info{{{PROCESS}}} offset 5m)",
-    ),
+    deploys(PROCESS),
     marks(
         "Brakes",
         "orange",
@@ -225,7 +240,7 @@ MARKS = [
 ]
 
 
-def board(uid, title, description, variables, panels):
+def board(uid, title, description, variables, panels, annotations=MARKS):
     return {
         "uid": uid,
         "title": title,
@@ -253,6 +268,6 @@ def board(uid, title, description, variables, panels):
             }
         ],
         "templating": {"list": [DATASOURCE, *variables]},
-        "annotations": {"list": MARKS},
+        "annotations": {"list": [OF_GRAFANA, *annotations]},
         "panels": placed(panels),
     }

@@ -29,12 +29,27 @@ pub struct Serving {
 impl Serving {
     /// Of a process that drains with `shutdown`, and is ready while its queue answers.
     pub fn new(shutdown: &Shutdown) -> Self {
+        Self::ready_when(shutdown, true, || Ok(()))
+    }
+
+    /// As [`Self::new`], of a process that may have no queue, and is ready only while `more` gives no reason why it is not.
+    pub fn ready_when(
+        shutdown: &Shutdown,
+        has_queue: bool,
+        more: impl Fn() -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
         let metrics = Metrics::new();
         let meter = Meter::register(metrics.registry()).expect("the registry is new");
         let outages = Outages::of("the queue", "answers again");
         // The queue may answer some calls and refuse others, as one that is full does.
         let (answers, lasting) = (meter.clone(), outages.clone());
-        let ready = move || lasting.none_lasts().and_then(|()| answers.ready());
+        let ready = move || {
+            if has_queue {
+                lasting.none_lasts()?;
+                answers.ready()?;
+            }
+            more()
+        };
         let draining = shutdown.draining().clone();
         Self {
             metrics,

@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::received_now;
+use crate::collector::Symbols;
 use crate::config::Config;
 use crate::connection::Shared;
 use crate::recorder::Wanted;
@@ -140,10 +141,7 @@ impl Asks {
                 error.to_string()
             }
         };
-        let left = self.held.borrow().values().max().copied();
-        let left = left.map_or(Duration::ZERO, |until| {
-            until.saturating_duration_since(Instant::now())
-        });
+        let left = self.ban();
         // Not at once: whatever it is does not heal so fast. Of a ban it was told how long it lasts.
         let pause = left.min(self.config.max_backoff).max(self.config.backoff);
         match left.is_zero() {
@@ -155,6 +153,27 @@ impl Asks {
             () = sleep(pause) => {}
         }
         self.shared.recorder.borrow_mut().no_snapshot(&symbol);
+    }
+
+    /// How long the exchange still answers nothing over REST, as it said.
+    pub fn ban(&self) -> Duration {
+        let until = self.held.borrow().values().max().copied();
+        until.map_or(Duration::ZERO, |until| {
+            until.saturating_duration_since(Instant::now())
+        })
+    }
+
+    /// How the symbols are.
+    pub fn symbols(&self) -> Symbols {
+        let (recorder, delisted) = (self.shared.recorder.borrow(), self.delisted.borrow());
+        let waiting = recorder.waiting();
+        let waiting = waiting.filter(|symbol| !delisted.contains(symbol)).count();
+        let left = self.config.symbols.len().saturating_sub(delisted.len());
+        Symbols {
+            collecting: left.saturating_sub(waiting),
+            waiting,
+            delisted: delisted.len(),
+        }
     }
 
     /// What an error tells of the symbol, or of all.

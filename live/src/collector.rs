@@ -54,6 +54,23 @@ pub struct State {
     pub lags: Vec<i64>,
     /// Rows that were not stored, for their symbols had been taken over.
     pub dropped: u64,
+    /// The symbols that are collected here.
+    pub symbols: Symbols,
+    /// How long the exchange still answers nothing over REST.
+    pub ban: Duration,
+    /// About what rows may take in memory.
+    pub max_buffer: usize,
+}
+
+/// How many symbols are how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Symbols {
+    /// As they should be.
+    pub collecting: usize,
+    /// Their books wait for a snapshot that their updates follow.
+    pub waiting: usize,
+    /// The exchange does not have them any longer.
+    pub delisted: usize,
 }
 
 impl State {
@@ -73,6 +90,11 @@ impl State {
             sum.held.1 += state.held.1;
             sum.lags.extend(&state.lags);
             sum.dropped += state.dropped;
+            sum.symbols.collecting += state.symbols.collecting;
+            sum.symbols.waiting += state.symbols.waiting;
+            sum.symbols.delisted += state.symbols.delisted;
+            sum.ban = sum.ban.max(state.ban);
+            sum.max_buffer += state.max_buffer;
             sum
         })
     }
@@ -176,13 +198,14 @@ impl Collector {
                 () = draining.cancelled() => break,
                 _ = ticks.tick() => {}
             }
+            shared.recorder.borrow_mut().take_over(Instant::now());
             asks.take_wanted();
             flow.check_clock(&shared, received_now());
             // Whose lease may have run out stores nothing until it is known.
             if right.lasts() {
                 flow.flush(&shared, &writer);
             }
-            watch(state(&shared, &writer));
+            watch(state(&shared, &writer, &asks));
         }
         stop.cancel();
         let lanes = lanes.await.unwrap_or_default();
@@ -199,13 +222,16 @@ impl Collector {
             );
             rest.clear();
         }
-        let last = state(&shared, &writer);
+        let last = state(&shared, &writer, &asks);
         let written = tokio::task::spawn_blocking(move || writer.finish(rest)).await;
         let last = State {
             written: written.unwrap_or_default(),
             connections: 0,
             held: (0, 0),
             dropped,
+            symbols: Symbols::default(),
+            ban: Duration::ZERO,
+            max_buffer: 0,
             ..last
         };
         watch(last.clone());
@@ -213,7 +239,8 @@ impl Collector {
     }
 }
 
-fn state(shared: &Shared, writer: &Writer) -> State {
+fn state(shared: &Shared, writer: &Writer, asks: &Asks) -> State {
+    let symbols = asks.symbols();
     let mut recorder = shared.recorder.borrow_mut();
     State {
         counts: recorder.counts().clone(),
@@ -223,6 +250,9 @@ fn state(shared: &Shared, writer: &Writer) -> State {
         held: recorder.held(),
         lags: recorder.take_lags(),
         dropped: 0,
+        symbols,
+        ban: asks.ban(),
+        max_buffer: shared.max_buffer,
     }
 }
 

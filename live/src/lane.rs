@@ -58,6 +58,7 @@ impl Lane {
             let opened = match self.open(route).await {
                 Ok(opened) => opened,
                 Err(error) => {
+                    self.shared.recorder.borrow_mut().count_failed_try();
                     tries += 1;
                     let pause = self.told_wait(&error).unwrap_or_else(|| jittered(wait));
                     tracing::warn!("{error}; the next try is in {:.1} s", pause.as_secs_f64());
@@ -181,6 +182,7 @@ impl Lane {
                         match self.open(route).await {
                             Ok(opened) => next = Some((opened, Instant::now())),
                             Err(error) => {
+                                self.shared.recorder.borrow_mut().count_failed_try();
                                 tracing::warn!("{error}; a connection that is due goes on for now");
                                 reopen = Instant::now() + jittered(self.config.backoff);
                             }
@@ -208,12 +210,29 @@ impl Lane {
                         self.end(before, "rotation").await;
                     }
                     let silent = self.asks.silence(&self.streams, self.config.silent_after);
-                    if silent {
+                    if silent || self.is_outdone(current.id) {
                         current.stop.cancel();
                     }
                 }
             }
         }
+    }
+
+    /// Whether a connection has not brought a stream for long that another brings.
+    fn is_outdone(&self, connection: i32) -> bool {
+        let limit = self.config.silent_after;
+        let mut recorder = self.shared.recorder.borrow_mut();
+        let owed = recorder.owed(connection, &self.streams, Instant::now(), limit);
+        let Some(stream) = owed.map(str::to_owned) else {
+            return false;
+        };
+        let entry = Entry {
+            stream: Some(stream),
+            connection: Some(connection),
+            ..Entry::default()
+        };
+        recorder.tell("silent", received_now().ns, entry);
+        true
     }
 
     /// Somewhat less or more, so that not all end at once.

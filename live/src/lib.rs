@@ -1,6 +1,6 @@
 //! Streams of the exchange, stored as they come.
 //!
-//! A [`Collector`] keeps connections open (`lane`, `connection`, `socket`), gives what they bring to the [`Recorder`], which decides
+//! A [`Collector`] keeps connections open (`lane`, `connection`, `socket`, `proxy`), gives what they bring to the [`Recorder`], which decides
 //! without any I/O what is stored and what is missing, asks the exchange for that (`asks`), and hands rows to a [`Sink`] on a
 //! thread of its own (`writer`).
 
@@ -12,6 +12,7 @@ mod connection;
 mod error;
 mod lane;
 mod metrics;
+mod proxy;
 mod recorder;
 mod rows;
 mod share;
@@ -19,11 +20,11 @@ mod sink;
 mod socket;
 mod writer;
 
-pub use collector::{Collector, State};
+pub use collector::{Collector, State, Symbols};
 pub use config::Config;
 pub use error::{ConnectionError, LiveError, SinkError};
 pub use metrics::LiveMetrics;
-pub use recorder::{Counts, Heard, Received, Recorder, Wanted};
+pub use recorder::{Counts, Heard, Received, Recorder, Tally, Wanted};
 pub use rows::{Batch, Entry, Origin};
 pub use share::{Collecting, Keeper, Right, Share};
 pub use sink::{Followed, JsonlSink, ParquetSink, Session, Sink, Stored};

@@ -1,5 +1,6 @@
-//! A WebSocket to an address, over TLS or, on loopback, without.
+//! A WebSocket to an address, over TLS or, on loopback, without, and through a proxy where the environment names one.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use url::Url;
 
 use crate::error::{ConnectionError, LiveError};
+use crate::proxy::Proxy;
 
 /// A message of more is none of the exchange's.
 const LARGEST_MESSAGE: usize = 8 << 20;
@@ -39,6 +41,7 @@ pub type Socket = WebSocketStream<Box<dyn Carrier>>;
 pub struct Address {
     base: Url,
     tls: Option<Arc<ClientConfig>>,
+    proxy: Option<Arc<Proxy>>,
 }
 
 impl Address {
@@ -55,7 +58,12 @@ impl Address {
             "ws" => None,
             _ => return Err(unfit("is neither wss:// nor ws://")),
         };
-        Ok(Self { base: url, tls })
+        let proxy = Proxy::of(&url)?.map(Arc::new);
+        Ok(Self {
+            base: url,
+            tls,
+            proxy,
+        })
     }
 
     /// Host and port, for messages.
@@ -65,17 +73,29 @@ impl Address {
         format!("{host}:{port}")
     }
 
+    /// Host and port of the proxy that leads there, for messages.
+    pub fn proxy(&self) -> Option<String> {
+        self.proxy.as_ref().map(|proxy| proxy.name())
+    }
+
     /// Connects and shakes hands.
     ///
     /// # Errors
     ///
     /// [`ConnectionError`], in time.
     pub async fn open(&self, path: &str) -> Result<Socket, ConnectionError> {
-        let opened = timeout(CONNECT_TIMEOUT, self.open_at_length(path)).await;
+        self.open_within(path, CONNECT_TIMEOUT).await
+    }
+
+    async fn open_within(&self, path: &str, limit: Duration) -> Result<Socket, ConnectionError> {
+        let opened = timeout(limit, self.open_at_length(path)).await;
         opened.unwrap_or_else(|_| {
+            let through = self.proxy();
+            let through =
+                through.map_or_else(String::new, |name| format!(" through the proxy {name}"));
             Err(ConnectionError::Connect {
                 host: self.host(),
-                why: format!("no handshake within {} s", CONNECT_TIMEOUT.as_secs()),
+                why: format!("no handshake within {} s{through}", limit.as_secs()),
             })
         })
     }
@@ -86,18 +106,16 @@ impl Address {
             host: host.clone(),
             why: error.to_string(),
         };
-        let stream = TcpStream::connect(&host)
-            .await
-            .map_err(|error| failed(&error))?;
-        stream.set_nodelay(true).map_err(|error| failed(&error))?;
+        let reached = match &self.proxy {
+            None => connected(&host).await.map_err(|error| failed(&error)),
+            Some(proxy) => proxy.reach(&host).await.map_err(|why| failed(&why)),
+        };
         let carrier: Box<dyn Carrier> = match &self.tls {
-            None => Box::new(stream),
+            None => reached?,
             Some(config) => {
-                let name = self.base.host_str().unwrap_or_default().to_owned();
-                let name = ServerName::try_from(name).map_err(|error| failed(&error))?;
-                let connector = TlsConnector::from(config.clone());
-                let stream = connector.connect(name, stream).await;
-                Box::new(stream.map_err(|error| failed(&error))?)
+                let name = self.base.host_str().unwrap_or_default();
+                let secured = encrypted(config, name, reached?).await;
+                secured.map_err(|error| failed(&error))?
             }
         };
         let mut url = self.base.clone();
@@ -125,9 +143,58 @@ impl Address {
     }
 }
 
+async fn connected(host: &str) -> io::Result<Box<dyn Carrier>> {
+    let stream = TcpStream::connect(host).await?;
+    stream.set_nodelay(true)?;
+    Ok(Box::new(stream))
+}
+
+/// TLS over a connection to a host.
+///
+/// # Errors
+///
+/// A name that is none, a certificate that is not trusted, a connection that broke.
+pub async fn encrypted(
+    config: &Arc<ClientConfig>,
+    host: &str,
+    carrier: Box<dyn Carrier>,
+) -> io::Result<Box<dyn Carrier>> {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    let connector = TlsConnector::from(config.clone());
+    Ok(Box::new(connector.connect(name, carrier).await?))
+}
+
 #[cfg(test)]
 mod tests {
+    use hyper_util::client::proxy::matcher::Matcher;
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_proxy_that_never_answers_is_not_waited_for_for_ever() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let name = listener.local_addr().unwrap().to_string();
+        let proxies = Matcher::builder()
+            .all(format!("http://me:s3cret@{name}"))
+            .build();
+        let base = Url::parse("ws://exchange.example").unwrap();
+        let address = Address {
+            proxy: Proxy::among(&proxies, &base).unwrap().map(Arc::new),
+            tls: None,
+            base,
+        };
+
+        let opened = address.open_within("/ws", Duration::from_secs(1)).await;
+
+        assert_eq!(
+            opened.err().expect("it never answers").to_string(),
+            format!(
+                "cannot connect to exchange.example:80: no handshake within 1 s through the proxy {name}"
+            )
+        );
+    }
 
     #[test]
     fn an_address_is_of_a_websocket() {

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::Prometheus;
+
 /// A file of `grafana/dashboards`.
 pub struct Dashboard {
     /// Its name without folder and ending.
@@ -52,6 +54,49 @@ impl Dashboard {
     /// The variables that can be chosen.
     pub fn variables(&self) -> &[Value] {
         self.json["templating"]["list"].as_array().expect("a list")
+    }
+
+    /// What a variable asks: `label_values(SERIES, LABEL)`.
+    pub fn asked_by(variable: &Value) -> Option<String> {
+        variable["query"]["query"].as_str().map(str::to_owned)
+    }
+
+    /// What it asks when all of each variable is chosen, and when each value is chosen by itself. No variable may be without values.
+    #[track_caller]
+    pub fn everything_asked(&self, prometheus: &Prometheus, rate_interval: &str) -> Vec<Asked> {
+        let rate_interval = ("__rate_interval".to_owned(), rate_interval.to_owned());
+        let mut all = BTreeMap::from([rate_interval]);
+        let mut each = all.clone();
+        for variable in self.variables() {
+            let Some(asked) = Self::asked_by(variable) else {
+                continue;
+            };
+            let name = variable["name"].as_str().expect("a name").to_owned();
+            let asked = filled(&asked, &all);
+            let (series, label) = asked
+                .strip_prefix("label_values(")
+                .and_then(|rest| rest.strip_suffix(')')?.rsplit_once(", "))
+                .unwrap_or_else(|| panic!("{}: {asked}", self.name));
+            let found = prometheus.api(&format!("label/{label}/values"), &[("match[]", series)]);
+            let values = found.as_array().expect("a list").iter();
+            let values: Vec<_> = values
+                .map(|value| value.as_str().unwrap().to_owned())
+                .collect();
+            assert!(!values.is_empty(), "{}: {name} has no values", self.name);
+            let every = variable["allValue"].as_str().map(str::to_owned);
+            all.insert(name.clone(), every.unwrap_or_else(|| any_of(&values)));
+            each.insert(name, any_of(&values));
+        }
+        let filled_in = |values: &BTreeMap<String, String>| {
+            let queries = self.queries().into_iter();
+            queries
+                .map(|asked| Asked {
+                    expr: filled(&asked.expr, values),
+                    ..asked
+                })
+                .collect::<Vec<_>>()
+        };
+        [filled_in(&all), filled_in(&each)].concat()
     }
 
     /// What panels and annotations ask.

@@ -9,6 +9,7 @@ mod dice;
 mod disk;
 mod dockerfile;
 mod exchange;
+mod http_proxy;
 mod judge;
 mod lab;
 mod manifests;
@@ -19,6 +20,7 @@ mod python;
 mod readers;
 mod real;
 mod story;
+mod tls_front;
 mod watched;
 
 pub use browser::browse;
@@ -29,6 +31,7 @@ pub use dice::Dice;
 pub use disk::Disk;
 pub use dockerfile::{Dockerfile, image_context, project};
 pub use exchange::Rest;
+pub use http_proxy::HttpProxy;
 pub use judge::{Judged, contents, judge};
 pub use lab::Lab;
 pub use manifests::{
@@ -45,4 +48,5 @@ pub use tapemill_test_servers::{
     Aof, Certificates, Cut, Keep, Port, Process, Proxy, Redis, RedisCluster, RedisOptions,
     RedisSentinel, S3, Way, until,
 };
+pub use tls_front::TlsFront;
 pub use watched::{Reply, Watched, promtool};

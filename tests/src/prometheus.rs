@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tapemill_test_servers::{Port, Process, until};
 use tempfile::TempDir;
 
-use crate::Watched;
+use crate::{Asked, Watched};
 
 /// Longer than any answer takes.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -43,14 +43,32 @@ impl Prometheus {
     /// When `prometheus` is not there: it is Debian's package of this name.
     #[track_caller]
     pub fn scraping(coordinator: &Watched, workers: &[&Watched], queue: &str) -> Self {
+        let coordinator = format!(
+            "- targets: [\"{}\"]\n        labels: {{queue: {queue}}}",
+            coordinator.address()
+        );
+        let targets = json!([{"targets": addresses(workers), "labels": {"queue": queue}}]);
+        Self::with(&coordinator, "workers.json", &targets)
+    }
+
+    /// Scrapes collectors every second, as `prometheus/prometheus.yml` says.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::scraping`].
+    #[track_caller]
+    pub fn scraping_collectors(collectors: &[&Watched]) -> Self {
+        let targets = json!([{"targets": addresses(collectors)}]);
+        Self::with("- targets: []", "live/collectors.json", &targets)
+    }
+
+    /// With these lines in place of the coordinator's target, and a file of targets.
+    #[track_caller]
+    fn with(coordinator: &str, file: &str, targets: &Value) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let path = |name: &str| folder.path().join(name);
         let read = |name| fs::read_to_string(settings().join(name)).expect("it is there");
         let target = r#"- targets: ["127.0.0.1:9464"]"#;
-        let labelled = format!(
-            "- targets: [\"{}\"]\n        labels: {{queue: {queue}}}",
-            coordinator.address()
-        );
         let every = |text: &str, what: &str| {
             let slow = format!("{what}_interval: 15s");
             assert!(text.contains(&slow), "no {slow} in\n{text}");
@@ -60,15 +78,14 @@ impl Prometheus {
         assert!(config.contains(target), "no {target} in\n{config}");
         let config = ["scrape", "evaluation", "refresh"]
             .into_iter()
-            .fold(config.replace(target, &labelled), |text, what| {
+            .fold(config.replace(target, coordinator), |text, what| {
                 every(&text, what)
             });
         fs::write(path("prometheus.yml"), config).expect("it can be written");
         fs::write(path("rules.yaml"), read("rules.yaml")).expect("it can be written");
-        let addresses: Vec<_> = workers.iter().map(|worker| worker.address()).collect();
-        let targets = json!([{"targets": addresses, "labels": {"queue": queue}}]);
-        fs::create_dir(path("targets")).expect("a folder can be made");
-        fs::write(path("targets/workers.json"), targets.to_string()).expect("it can be written");
+        fs::create_dir_all(path("targets/live")).expect("a folder can be made");
+        let file = folder.path().join("targets").join(file);
+        fs::write(file, targets.to_string()).expect("it can be written");
 
         let port = Port::reserve();
         let process = Process::start(
@@ -121,6 +138,33 @@ impl Prometheus {
             .collect()
     }
 
+    /// Whether an expression was once something else than zero since then.
+    #[track_caller]
+    pub fn showed(&self, expr: &str, since: SystemTime) -> bool {
+        let series = self.range(expr, since);
+        let mut samples = series.iter().flat_map(|series| &series.samples);
+        samples.any(|sample| *sample != 0.0)
+    }
+
+    /// What the rules record, and how many alerts there are; all rules have to be in good health.
+    #[track_caller]
+    pub fn rules(&self) -> (Vec<Asked>, usize) {
+        let groups = self.api("rules", &[]);
+        let groups = groups["groups"].as_array().expect("a list").iter();
+        let rules = groups.flat_map(|group| group["rules"].as_array().expect("a list").clone());
+        let rules: Vec<_> = rules.collect();
+        for rule in &rules {
+            assert_eq!(rule["health"], "ok", "{rule:#}");
+        }
+        let alerting = rules.iter().filter(|rule| rule["type"] == "alerting");
+        let recording = rules.iter().filter(|rule| rule["type"] == "recording");
+        let recorded = recording.map(|rule| Asked {
+            by: "rules.yaml".to_owned(),
+            expr: rule["name"].as_str().expect("a name").to_owned(),
+        });
+        (recorded.collect(), alerting.count())
+    }
+
     /// What the API says to a question, such as `query`, `rules` or `label/queue/values`.
     #[track_caller]
     pub fn api(&self, question: &str, parameters: &[(&str, &str)]) -> Value {
@@ -156,6 +200,10 @@ impl Prometheus {
         let status = head.split(' ').nth(1)?.parse().ok()?;
         Some((status, body.to_owned()))
     }
+}
+
+fn addresses<'a>(watched: &[&'a Watched]) -> Vec<&'a str> {
+    watched.iter().map(|watched| watched.address()).collect()
 }
 
 fn settings() -> PathBuf {

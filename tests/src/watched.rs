@@ -1,5 +1,6 @@
 //! A command that serves its health and metrics, and is read while it runs.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -119,15 +120,42 @@ impl Watched {
         })
     }
 
-    /// One value of `/metrics`, by its name and labels as they stand there.
+    /// One value of `/metrics`, by its name and labels as they stand there. A name alone is the sum over its labels.
     #[track_caller]
     pub fn metric(&self, series: &str) -> f64 {
         let text = self.get("/metrics").body;
-        let value = text.lines().find_map(|line| {
+        let values = text.lines().filter_map(|line| {
             let (name, value) = line.rsplit_once(' ')?;
-            (name == series).then(|| value.parse().expect("a number"))
+            let is_of_it = name == series || name.split('{').next() == Some(series);
+            is_of_it.then(|| value.parse::<f64>().expect("a number"))
         });
-        value.unwrap_or_else(|| panic!("no {series} in\n{text}"))
+        let values: Vec<f64> = values.collect();
+        assert!(!values.is_empty(), "no {series} in\n{text}");
+        values.into_iter().sum()
+    }
+
+    /// The names of our metrics and their labels; a histogram is one. No symbol may be among them.
+    #[track_caller]
+    pub fn families(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let text = self.get("/metrics").body;
+        assert!(text.contains("\nprocess_cpu_seconds_total "), "{text}");
+        assert!(!text.contains("BTCUSDT"), "a symbol is a label:\n{text}");
+        let mut families = BTreeMap::new();
+        for line in text.lines().filter(|line| line.starts_with("tapemill_")) {
+            let (series, _) = line.rsplit_once(' ').expect("a value");
+            let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+            let name = ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|part| name.strip_suffix(part))
+                .unwrap_or(name);
+            let labels = labels.split("\",").filter_map(|label| {
+                let (label, _) = label.split_once("=\"")?;
+                (label != "le").then(|| label.to_owned())
+            });
+            let family: &mut BTreeSet<_> = families.entry(name.to_owned()).or_default();
+            family.extend(labels);
+        }
+        families
     }
 
     /// Waits for its end; its stderr is kept.

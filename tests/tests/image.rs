@@ -366,7 +366,14 @@ fn the_compose_file_starts_what_there_is_on_this_machine_alone() {
     let names: Vec<&str> = services.keys().map(String::as_str).collect();
     assert_eq!(
         names,
-        ["coordinator", "grafana", "prometheus", "redis", "worker"]
+        [
+            "coordinator",
+            "grafana",
+            "live",
+            "prometheus",
+            "redis",
+            "worker"
+        ]
     );
     for (name, service) in services {
         let image = service["image"].as_str().expect("an image");
@@ -406,7 +413,8 @@ fn the_compose_file_starts_what_there_is_on_this_machine_alone() {
         "{redis}"
     );
 
-    for name in ["coordinator", "worker"] {
+    assert_eq!(words(&services["live"]["profiles"]), ["live"]);
+    for name in ["coordinator", "live", "worker"] {
         let service = &services[name];
         assert_eq!(
             service["image"],

@@ -286,6 +286,31 @@ fn probes_ask_what_is_served_where_it_is_served() {
     }
 }
 
+/// A collector that is told to end stores what it holds, and hands its symbols back.
+#[test]
+fn collectors_have_time_to_store_what_they_hold() {
+    let built = Manifests::of_components(&["redis-dev", "live"]);
+    let live = built.one("Deployment", "tapemill-live");
+    let spec = &live["spec"]["template"]["spec"];
+    assert_eq!(spec["terminationGracePeriodSeconds"], 120);
+    // Or else symbols would be nobody's until the next one is there.
+    let rollout = &live["spec"]["strategy"]["rollingUpdate"];
+    assert_eq!(
+        (&rollout["maxUnavailable"], &rollout["maxSurge"]),
+        (&0.into(), &1.into())
+    );
+
+    let arguments = words(&spec["containers"][0]["args"]);
+    let most = value_of(&arguments, "--max-buffer").and_then(|most| most.strip_suffix("MB"));
+    let most: u64 = most.expect("megabytes").parse().expect("a number");
+    let limit = spec["containers"][0]["resources"]["limits"]["memory"].as_str();
+    let limit = limit
+        .and_then(|limit| limit.strip_suffix("Gi"))
+        .expect("gibibytes");
+    // Held, being stored, and what becomes of it on the way.
+    assert!(most * 1_000_000 * 4 <= limit.parse::<u64>().expect("a number") << 30);
+}
+
 #[test]
 fn whoever_works_has_longer_than_its_grace_to_end() {
     for built in Manifests::all() {

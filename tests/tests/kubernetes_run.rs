@@ -7,7 +7,9 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+use tapemill_standin::Market;
 use tapemill_standin::server::{Fault, Faults, When};
+use tapemill_standin::stream::{Script, StreamOptions, Streams};
 use tapemill_tests::{
     Lab, Manifests, Redis, RedisOptions, Running, S3, Tapemill, Watched, hashes, object_hashes,
     promtool, until, words,
@@ -52,7 +54,7 @@ impl<'a> Cluster<'a> {
         let container = pod.and_then(|pod| pod.ours()).expect("it is ours");
         // Each process of a machine needs a port of its own.
         let mut arguments = words(&container["args"]);
-        let asks_the_archive = arguments[0] != "export";
+        let asks_the_archive = !["export", "live"].contains(&arguments[0]);
         let at = arguments.iter().position(|word| *word == "--listen");
         arguments.drain(at.map_or(0..0, |at| at..at + 2));
         // What the cluster puts in place of a variable.
@@ -119,7 +121,16 @@ fn every_command_line_is_one() {
             seen.insert(arguments[0].to_owned());
         }
     }
-    let all = ["coordinator", "export", "run", "update", "verify", "worker"].map(str::to_owned);
+    let all = [
+        "coordinator",
+        "export",
+        "live",
+        "run",
+        "update",
+        "verify",
+        "worker",
+    ]
+    .map(str::to_owned);
     assert_eq!(seen, BTreeSet::from(all));
 }
 
@@ -288,7 +299,7 @@ fn everything_works_as_nobody_on_a_root_that_is_read_only() {
     ] {
         everyone(path, mode);
     }
-    let manifests = Manifests::of_components(&["redis-dev", "job", "schedule"]);
+    let manifests = Manifests::of_components(&["redis-dev", "job", "schedule", "live"]);
     let redis = redis_dev(&manifests);
     let cluster = Cluster::new(manifests, &lab, &redis).into_bucket(&store);
     let in_a_pod = |kind: &str, name: &str| {
@@ -316,9 +327,59 @@ fn everything_works_as_nobody_on_a_root_that_is_read_only() {
             .any(|key| key.ends_with("BTCUSDT_aggTrades.csv")),
         "{exported:?}"
     );
+    let streams = exchange();
+    let live = collecting(in_a_pod("Deployment", "tapemill-live"), &streams);
+    live.args(["--run-for", "6s"]).run().expect(0);
+    let collected = store.keys("lake/orderbook/");
+    assert!(!collected.is_empty(), "nothing was collected");
     let left = fs::read_dir(&tmp).expect("it is there").count();
     assert_eq!(left, 0, "nothing is left in /tmp");
-    assert_eq!(object_hashes(&store, "lake"), lab.undisturbed());
+    let mut stored = object_hashes(&store, "lake");
+    stored.retain(|path, _| !path.contains("date="));
+    assert_eq!(stored, lab.undisturbed());
+}
+
+/// The exchange's streams of the symbols in the settings.
+fn exchange() -> Streams {
+    let tape = Script::new(Market::Um, &["BTCUSDT", "ETHUSDT"], 600).tape();
+    let options = StreamOptions::new(Market::Um);
+    Streams::start([tape.expect("it can be made")], options).expect("it plays")
+}
+
+/// A collector of that exchange, which need not wait for others to begin.
+fn collecting(live: Tapemill, streams: &Streams) -> Tapemill {
+    live.args(["--rest", &streams.url_rest(), "--ws", &streams.url_ws()])
+        .args(["--lease", "3s"])
+}
+
+#[test]
+fn collectors_start_answer_their_probes_and_hand_their_symbols_over() {
+    let (lab, streams) = (lab(), exchange());
+    let manifests = Manifests::of_components(&["redis-dev", "live"]);
+    let redis = redis_dev(&manifests);
+    let cluster = Cluster::new(manifests, &lab, &redis);
+    let started = || {
+        let command = cluster.command("Deployment", "tapemill-live");
+        Watched::start(collecting(command, &streams))
+    };
+    let rows = |live: &Watched| live.metric("tapemill_live_rows_total");
+    let first = started();
+    until("it collects", || rows(&first) > 0.0);
+    let standing_by = started();
+    for process in [&first, &standing_by] {
+        for path in ["/healthz", "/metrics"] {
+            assert_eq!(process.get(path).status, 200, "{path}");
+        }
+        until("it is ready", || process.get("/readyz").status == 200);
+    }
+    assert_eq!(promtool(&first.get("/metrics").body), "");
+
+    first.process.signal(libc::SIGTERM);
+
+    first.wait().expect(0);
+    until("the other took over", || rows(&standing_by) > 0.0);
+    standing_by.process.signal(libc::SIGTERM);
+    standing_by.wait().expect(0);
 }
 
 /// Its arguments: a folder to write to, then a command line.

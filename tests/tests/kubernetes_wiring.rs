@@ -315,6 +315,37 @@ fn what_is_scraped_is_of_the_queue() {
     }
 }
 
+#[test]
+fn collectors_are_scraped_share_the_symbols_and_reach_the_exchange() {
+    let built = Manifests::of_components(&["redis-dev", "live", "monitoring"]);
+    let pods = built.pods();
+    let collectors = pods
+        .iter()
+        .find(|pod| title(pod.workload) == "Deployment tapemill-live");
+    let collectors = collectors.expect("they are there");
+    assert!(built.settings().contains_key("TAPEMILL_QUEUE"));
+    for monitor in built.of_kind("PodMonitor") {
+        assert!(selects(&monitor["spec"]["selector"], collectors.labels));
+    }
+    let rules: Vec<&Value> = built.of_kind("PrometheusRule").collect();
+    let rules = serde_json::to_string(&rules).expect("it is JSON");
+    assert!(rules.contains("TapemillLiveDropped"));
+
+    // Streams of um and cm come by the port that everything else comes by; those of spot are had there too.
+    let opened: Vec<&Value> = built
+        .of_kind("NetworkPolicy")
+        .map(|policy| &policy["spec"])
+        .filter(|spec| selects(&spec["podSelector"], collectors.labels))
+        .collect();
+    assert_eq!(
+        ports(&opened, "egress", "to"),
+        BTreeSet::from([53, 443, 6379])
+    );
+    assert_eq!(ports(&opened, "ingress", "from"), BTreeSet::from([PORT]));
+    let handbook = fs::read_to_string(manifests_folder().join("README.md")).expect("it is there");
+    assert!(handbook.contains("TAPEMILL_WS=wss://stream.binance.com:443"));
+}
+
 fn queue_name(built: &Manifests) -> Option<String> {
     let settings = built.settings();
     let (_, name) = settings.get("TAPEMILL_QUEUE")?.split_once("?queue=")?;

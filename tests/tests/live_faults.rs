@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tapemill_standin::Market;
 use tapemill_standin::stream::{
-    At, Script, Speed, StreamFault, StreamFaults, StreamOptions, Streams, Tape,
+    At, Event, Happened, Script, Speed, StreamFault, StreamFaults, StreamOptions, Streams, Tape,
 };
 use tapemill_tests::{Disk, Python, Tapemill, Watched, real_data, reference_folder, until};
 use tempfile::TempDir;
@@ -160,21 +160,92 @@ fn breaks() -> Vec<StreamFault> {
     ]
 }
 
+/// How many stories are told, each with its own faults: `TEST_SEEDS`, or three.
+fn seeds() -> u64 {
+    std::env::var("TEST_SEEDS").map_or(3, |count| count.parse().expect("TEST_SEEDS is a number"))
+}
+
+/// Streams that go silent: at large, or on one connection.
+fn silences() -> Vec<StreamFault> {
+    let connection = None;
+    vec![
+        StreamFault::Silence {
+            stream: None,
+            ms: 3_000,
+        },
+        StreamFault::Mute {
+            ms: 300,
+            connection,
+        },
+        StreamFault::Stall {
+            ms: 300,
+            connection,
+        },
+    ]
+}
+
+const TAPES: [(&str, &str, f64); 6] = [
+    (
+        "hftbacktest-usdm/btcusdt_20240718.gz",
+        "depth@0ms,bookTicker,trade",
+        40.0,
+    ),
+    (
+        "hftbacktest-spot/btcusdt_20240808.gz",
+        "depth@100ms,bookTicker,trade",
+        80.0,
+    ),
+    (
+        "hftbacktest-cm/btcusd_perp_20240808.gz",
+        "depth@0ms,bookTicker,trade",
+        60.0,
+    ),
+    (
+        "hftbacktest-usdm/ethusdt_20240718.gz",
+        "depth@0ms,bookTicker,trade",
+        40.0,
+    ),
+    (
+        "hftbacktest-usdm/btcusdt_20230404.dat.gz",
+        "depth@0ms,bookTicker,trade,markPrice@1s",
+        20.0,
+    ),
+    (
+        "hftbacktest-spot/btcusdt_20230405.dat.gz",
+        "depth@100ms,bookTicker,trade",
+        80.0,
+    ),
+];
+
 #[test]
 fn every_hole_of_a_broken_connection_is_told_and_nothing_else_is_missing() {
-    for seed in 1..4 {
-        let Some(tape) = tape("hftbacktest-usdm/btcusdt_20240718.gz") else {
+    for seed in 0..seeds() {
+        let (file, channels, speed) = TAPES[seed as usize % TAPES.len()];
+        let Some(tape) = tape(file) else {
             return;
         };
-        let frames = tape.frames.len() as u64;
-        let faults = StreamFaults::random(seed, 16, frames * 9 / 10, &breaks());
-        let options = options(&tape, 40.0, faults);
-        let story = Story::begin(tape, "depth@0ms,bookTicker,trade", options, &[]);
+        // A moment's silence shows only where ids make a chain.
+        let (of, channels) = match channels.split_once(",bookTicker") {
+            Some((depth, _)) if seed % 4 == 3 => (silences(), format!("{depth},trade")),
+            _ => (breaks(), channels.to_owned()),
+        };
+        let is_asked = |stream: &str| channels.split(',').any(|channel| stream.ends_with(channel));
+        let asked = tape.frames.iter().filter(|frame| is_asked(&frame.stream));
+        let frames = asked.count() as u64;
+        let faults = StreamFaults::random(seed, 16, frames * 9 / 10, &of);
+        let options = options(&tape, speed, faults);
+        let sink = ["parquet", "jsonl"][seed as usize / 2 % 2];
+        let mut more = vec!["--sink", sink];
+        more.extend((seed % 5 == 4).then_some("--redundant"));
+        eprintln!("seed {seed}: {file} {more:?}");
+        let story = Story::begin(tape, &channels, options, &more);
 
         let found = story.end();
 
-        assert!(found["frames"].as_u64() > Some(11_000), "{found}");
-        assert!(found["gaps"].as_u64() > Some(0), "{found}");
+        assert!(found["frames"].as_u64() > Some(frames * 8 / 10), "{found}");
+        // A second connection may have had all that the first lost.
+        let is_hurt = found["gaps"].as_u64() > Some(0) || more.contains(&"--redundant");
+        assert!(is_hurt, "{found}");
     }
 }
 
@@ -245,6 +316,41 @@ fn with_two_connections_none_of_their_ends_costs_anything() {
         std::thread::sleep(Duration::from_millis(700));
         story.streams.strike(StreamFault::Reset {
             connection: Some(connection),
+        });
+    }
+
+    let found = story.end();
+
+    assert_eq!(found["lost"], 0, "{found}");
+    assert_eq!(found["gaps"], 0, "{found}");
+}
+
+#[test]
+fn with_two_connections_one_that_goes_silent_costs_nothing() {
+    let Some(tape) = tape("hftbacktest-usdm/btcusdt_20240718.gz") else {
+        return;
+    };
+    let options = options(&tape, 10.0, StreamFaults::none());
+    let extra = ["--redundant", "--silent-after", "3s"];
+    let story = Story::begin(tape, "depth@0ms,bookTicker,trade", options, &extra);
+    until("both bring", || {
+        story.live.metric("tapemill_live_connections") >= 2.0
+    });
+    for connection in [0, 1] {
+        std::thread::sleep(Duration::from_millis(500));
+        story.streams.strike(StreamFault::Mute {
+            ms: 60_000,
+            connection: Some(connection),
+        });
+        // The other leads, and this one is opened anew.
+        let opened = f64::from(connection) + 3.0;
+        until("it is replaced", || {
+            let events = story.streams.events();
+            let is_open = |event: &&Event| matches!(event.what, Happened::Opened { .. });
+            events.iter().filter(is_open).count() as f64 >= opened
+        });
+        until("both bring", || {
+            story.live.metric("tapemill_live_connections") >= 2.0
         });
     }
 

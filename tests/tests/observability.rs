@@ -14,14 +14,20 @@ use serde_json::Value;
 use tapemill_standin::generate::{Archive, Damage, Packing};
 use tapemill_standin::server::{Fault, Faults, When};
 use tapemill_tests::{
-    Aof, Asked, Dashboard, Lab, Prometheus, Python, Redis, RedisOptions, Series, Tapemill, Watched,
-    any_of, filled, trades_of, until,
+    Aof, Asked, Dashboard, Lab, Prometheus, Python, Redis, RedisOptions, Tapemill, Watched,
+    trades_of, until,
 };
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tapemill-under-test");
 
 /// What Prometheus has to scrape and to work out after the last event.
 const SEEN_WITHIN: Duration = Duration::from_secs(20);
+
+/// Longer than a worker is stopped, and so not scraped: what it counts then has to be between two samples.
+const RATE_INTERVAL: &str = "15s";
+
+/// The dashboard that `observability_live.rs` asks.
+const OF_COLLECTORS: &str = "live";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -108,9 +114,9 @@ fn the_dashboards_are_those_that_their_program_writes() {
 fn the_dashboards_are_whole() {
     let dashboards = Dashboard::all();
     let names: Vec<_> = dashboards.iter().map(|board| board.name.as_str()).collect();
-    assert_eq!(names, ["run", "store", "workers"]);
+    assert_eq!(names, ["live", "run", "store", "workers"]);
     let uids = dashboards.iter().map(|board| board.json["uid"].as_str());
-    assert_eq!(uids.collect::<BTreeSet<_>>().len(), 3);
+    assert_eq!(uids.collect::<BTreeSet<_>>().len(), 4);
 
     for board in &dashboards {
         let name = &board.name;
@@ -172,12 +178,17 @@ fn variables_are_known_and_used(board: &Dashboard) {
         .map(|variable| variable["name"].as_str().expect("a name").to_owned())
         .collect();
     let asked = board.queries().into_iter().map(|asked| asked.expr);
-    let asked = asked.chain(board.variables().iter().filter_map(asked_by));
+    let asked = asked.chain(board.variables().iter().filter_map(Dashboard::asked_by));
     let mut used: BTreeSet<String> = asked.flat_map(|expr| variables_in(&expr)).collect();
     used.remove("__rate_interval");
     used.insert("datasource".to_owned());
     assert_eq!(used, known, "{}", board.name);
-    for name in ["queue", "dataset", "datasource"] {
+    // Collectors have no queue of tasks.
+    let narrows = match board.name == OF_COLLECTORS {
+        true => "instance",
+        false => "queue",
+    };
+    for name in [narrows, "dataset", "datasource"] {
         assert!(known.contains(name), "{}: no {name}", board.name);
     }
 }
@@ -189,11 +200,6 @@ fn variables_in(expr: &str) -> Vec<String> {
         part[..end.unwrap_or(part.len())].to_owned()
     };
     parts.map(name).collect()
-}
-
-/// What a variable asks: `label_values(SERIES, LABEL)`.
-fn asked_by(variable: &Value) -> Option<String> {
-    variable["query"]["query"].as_str().map(str::to_owned)
 }
 
 #[test]
@@ -287,9 +293,9 @@ fn the_metrics_are_those_of_the_contract_and_nothing_else() {
         let labels = [labels, &["queue"]].concat();
         (name.to_owned(), set(&labels))
     });
-    assert_eq!(families(&worker), BTreeMap::from(every.clone()));
+    assert_eq!(worker.families(), BTreeMap::from(every.clone()));
     let both = every.into_iter().chain(queue);
-    assert_eq!(families(&coordinator), both.collect());
+    assert_eq!(coordinator.families(), both.collect());
 
     let handbook = text("docs/operations.md");
     for (name, labels) in OF_A_QUEUE.iter().chain(&OF_EVERY_PROCESS) {
@@ -303,29 +309,6 @@ fn the_metrics_are_those_of_the_contract_and_nothing_else() {
 
 fn set(labels: &[&str]) -> BTreeSet<String> {
     labels.iter().map(|label| (*label).to_owned()).collect()
-}
-
-/// The names of our metrics and their labels; a histogram is one.
-fn families(watched: &Watched) -> BTreeMap<String, BTreeSet<String>> {
-    let text = watched.get("/metrics").body;
-    assert!(text.contains("\nprocess_cpu_seconds_total "), "{text}");
-    assert!(!text.contains("BTCUSDT"), "a symbol is a label:\n{text}");
-    let mut families = BTreeMap::new();
-    for line in text.lines().filter(|line| line.starts_with("tapemill_")) {
-        let (series, _) = line.rsplit_once(' ').expect("a value");
-        let (name, labels) = series.split_once('{').unwrap_or((series, ""));
-        let name = ["_bucket", "_sum", "_count"]
-            .iter()
-            .find_map(|part| name.strip_suffix(part))
-            .unwrap_or(name);
-        let labels = labels.split("\",").filter_map(|label| {
-            let (label, _) = label.split_once("=\"")?;
-            (label != "le").then(|| label.to_owned())
-        });
-        let family: &mut BTreeSet<_> = families.entry(name.to_owned()).or_default();
-        family.extend(labels);
-    }
-    families
 }
 
 /// A run in which everything happens that a panel shows.
@@ -428,10 +411,7 @@ fn what_the_dashboards_ask_has_an_answer_in_a_real_run() {
     let workers = [story.worker(), story.worker()];
     let [steady, stopped] = &workers;
     let prometheus = Prometheus::scraping(&coordinator, &[steady, stopped], "story");
-    let seen = |expr: &str| {
-        let series = prometheus.range(expr, begun);
-        series.iter().any(shows)
-    };
+    let seen = |expr: &str| prometheus.showed(expr, begun);
     until("Prometheus saw the pause and all processes", || {
         seen("tapemill_queue_paused == 1") && seen("count(tapemill_build_info) == 3")
     });
@@ -465,13 +445,17 @@ fn what_the_dashboards_ask_has_an_answer_in_a_real_run() {
                 .any(|series| series.samples.last() == Some(&last))
         });
     }
-    let boards = Dashboard::all();
+    let mut boards = Dashboard::all();
+    boards.retain(|board| board.name != OF_COLLECTORS);
     let mut unanswered: Vec<Asked> = boards
         .iter()
-        .flat_map(|board| everything_asked(board, &prometheus))
+        .flat_map(|board| board.everything_asked(&prometheus, RATE_INTERVAL))
         .collect();
     assert!(unanswered.len() > 100, "{}", unanswered.len());
-    unanswered.extend(recorded(&prometheus));
+    let (mut recorded, alerting) = prometheus.rules();
+    assert_eq!(alerting, alerts().len());
+    recorded.retain(|asked| !asked.expr.contains("tapemill_live_"));
+    unanswered.extend(recorded);
     let since = Instant::now();
     while !unanswered.is_empty() && since.elapsed() < SEEN_WITHIN {
         unanswered.retain(|asked| !seen(&asked.expr));
@@ -481,68 +465,6 @@ fn what_the_dashboards_ask_has_an_answer_in_a_real_run() {
         unanswered.is_empty(),
         "always nothing, or zero: {unanswered:#?}"
     );
-}
-
-/// That a panel has something to show: a number that is not zero.
-fn shows(series: &Series) -> bool {
-    series.samples.iter().any(|sample| *sample != 0.0)
-}
-
-/// What a dashboard asks when all of each variable is chosen, and when each value is chosen by itself.
-fn everything_asked(board: &Dashboard, prometheus: &Prometheus) -> Vec<Asked> {
-    // Longer than a worker is stopped, and so not scraped: what it counts then has to be between two samples.
-    let rate_interval = ("__rate_interval".to_owned(), "15s".to_owned());
-    let mut all = BTreeMap::from([rate_interval]);
-    let mut each = all.clone();
-    for variable in board.variables() {
-        let Some(asked) = asked_by(variable) else {
-            continue;
-        };
-        let name = variable["name"].as_str().expect("a name").to_owned();
-        let asked = filled(&asked, &all);
-        let (series, label) = asked
-            .strip_prefix("label_values(")
-            .and_then(|rest| rest.strip_suffix(')')?.rsplit_once(", "))
-            .unwrap_or_else(|| panic!("{}: {asked}", board.name));
-        let found = prometheus.api(&format!("label/{label}/values"), &[("match[]", series)]);
-        let values = found.as_array().expect("a list").iter();
-        let values: Vec<_> = values
-            .map(|value| value.as_str().unwrap().to_owned())
-            .collect();
-        assert!(!values.is_empty(), "{}: {name} has no values", board.name);
-        let every = variable["allValue"].as_str().map(str::to_owned);
-        all.insert(name.clone(), every.unwrap_or_else(|| any_of(&values)));
-        each.insert(name, any_of(&values));
-    }
-    let filled_in = |values: &BTreeMap<String, String>| {
-        let queries = board.queries().into_iter();
-        queries
-            .map(|asked| Asked {
-                expr: filled(&asked.expr, values),
-                ..asked
-            })
-            .collect::<Vec<_>>()
-    };
-    [filled_in(&all), filled_in(&each)].concat()
-}
-
-/// What the rules record; all rules have to be in good health.
-fn recorded(prometheus: &Prometheus) -> Vec<Asked> {
-    let groups = prometheus.api("rules", &[]);
-    let groups = groups["groups"].as_array().expect("a list").iter();
-    let rules = groups.flat_map(|group| group["rules"].as_array().expect("a list").clone());
-    let rules: Vec<_> = rules.collect();
-    for rule in &rules {
-        assert_eq!(rule["health"], "ok", "{rule:#}");
-    }
-    let alerting = rules.iter().filter(|rule| rule["type"] == "alerting");
-    assert_eq!(alerting.count(), alerts().len());
-    let recording = rules.iter().filter(|rule| rule["type"] == "recording");
-    let asked = recording.map(|rule| Asked {
-        by: "rules.yaml".to_owned(),
-        expr: rule["name"].as_str().expect("a name").to_owned(),
-    });
-    asked.collect()
 }
 
 #[test]

@@ -121,6 +121,18 @@ fn tell(day: &BookDay, terminal: &Terminal) {
     if counts.holes > 0 {
         line += &format!(", {}", format::plural(counts.holes, "hole"));
     }
+    if counts.renewed > 0 {
+        line += &format!(
+            ", {} of {} later {} equal to the book",
+            counts.renewed - counts.differing,
+            counts.renewed,
+            if counts.renewed == 1 {
+                "snapshot"
+            } else {
+                "snapshots"
+            }
+        );
+    }
     if let Some((path, rows)) = &day.hftbacktest {
         line += &format!("; {path}: {}", format::plural(*rows, "row"));
     }

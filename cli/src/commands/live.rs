@@ -1,6 +1,7 @@
 //! `live`.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,11 +9,11 @@ use tapemill_exchange::Rest;
 use tapemill_lake::Lake;
 use tapemill_live::{
     Address, Collecting, Collector, Config, JsonlSink, Keeper, LiveError, LiveMetrics, ParquetSink,
-    Right, Session, Share, Sink, State,
+    Right, Session, Share, Sink, State, Symbols,
 };
 use tapemill_market::{Market, Symbol};
 use tapemill_queue::{Budgets, WorkerId, redis, sqlite};
-use tapemill_runtime::{Router, Shutdown, exit};
+use tapemill_runtime::{Health, Router, Shutdown, exit};
 use tapemill_stream::{Channel, official_address};
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +27,9 @@ use crate::serving::Serving;
 
 /// What the exchange calls a symbol that is traded.
 const TRADING: &str = "TRADING";
+
+/// A collector looks at its rows many times a second. Only its beginning, which asks the output for what it has, may take long.
+const LONGEST_LOOK: Duration = Duration::from_secs(60);
 
 /// Collects until told to stop.
 pub async fn run(
@@ -53,16 +57,25 @@ pub async fn run(
     }
     let symbols = symbols(&args, rest.as_deref()).await?;
 
-    let serving = Serving::new(shutdown);
-    let metrics =
-        LiveMetrics::register(serving.metrics.registry()).expect("they are registered once");
+    let is_cut_off = Arc::new(AtomicBool::new(false));
+    let told = is_cut_off.clone();
+    let connected = move || match told.load(Ordering::Relaxed) {
+        true => Err("no connection to the exchange is open".to_owned()),
+        false => Ok(()),
+    };
+    let serving = Serving::ready_when(shutdown, args.queue.is_some(), connected);
+    let metrics = LiveMetrics::register(serving.metrics.registry(), &channels)
+        .expect("they are registered once");
     let listen = args.listen.listen.as_deref();
     let server = serving.serve(listen, Router::new(), terminal).await?;
     terminal.say(&format!(
-        "collecting {} of {} from {} into {}",
+        "collecting {} of {} from {}{} into {}",
         args.streams,
         format::plural(symbols.len() as u64, "symbol"),
         address.host(),
+        address
+            .proxy()
+            .map_or_else(String::new, |name| format!(" through the proxy {name}")),
         lake.place()
     ));
     let recipe = Recipe {
@@ -85,7 +98,8 @@ pub async fn run(
         rest,
         lake,
         is_lines: args.sink == "jsonl",
-        totals: Arc::new(Totals::new(metrics)),
+        totals: Arc::new(Totals::new(metrics, is_cut_off)),
+        health: serving.health.clone(),
     };
     let draining = ending(shutdown, args.run_for);
     let totals = recipe.totals.clone();
@@ -138,6 +152,7 @@ struct Recipe {
     lake: Lake,
     is_lines: bool,
     totals: Arc<Totals>,
+    health: Health,
 }
 
 impl Recipe {
@@ -152,6 +167,13 @@ impl Recipe {
             false => Box::new(ParquetSink::new(self.lake.clone(), named)),
         };
         let (totals, number) = (self.totals.clone(), self.totals.number());
+        // Until it is told to end: what is held then is stored however long it takes.
+        let watched = Arc::new(self.health.watch("collector", LONGEST_LOOK));
+        let (turns, ending) = (Arc::downgrade(&watched), share.ending.clone());
+        tokio::spawn(async move {
+            ending.cancelled().await;
+            drop(watched);
+        });
         let taken_over = share
             .symbols
             .iter()
@@ -170,7 +192,12 @@ impl Recipe {
             session,
             right: share.right,
             draining: share.ending,
-            watch: Box::new(move |state| totals.take(number, state)),
+            watch: Box::new(move |state| {
+                if let Some(watched) = turns.upgrade() {
+                    watched.tick();
+                }
+                totals.take(number, state);
+            }),
         })
     }
 }
@@ -235,13 +262,16 @@ fn beside(url: &str) -> Result<String, Failure> {
 struct Totals {
     metrics: LiveMetrics,
     states: Mutex<Vec<State>>,
+    /// Whether there are symbols to collect and no connection that brings them.
+    is_cut_off: Arc<AtomicBool>,
 }
 
 impl Totals {
-    fn new(metrics: LiveMetrics) -> Self {
+    fn new(metrics: LiveMetrics, is_cut_off: Arc<AtomicBool>) -> Self {
         Self {
             metrics,
             states: Mutex::default(),
+            is_cut_off,
         }
     }
 
@@ -259,6 +289,8 @@ impl Totals {
             states[number].lags.clear();
             sum
         };
+        let is_cut_off = sum.connections == 0 && sum.symbols != Symbols::default();
+        self.is_cut_off.store(is_cut_off, Ordering::Relaxed);
         self.metrics.take(&sum);
     }
 

@@ -242,6 +242,8 @@ fn quality(made: &BookDay) -> Value {
         "holes": made.counts.holes,
         "ignored": made.counts.ignored,
         "resyncs": made.counts.anchored,
+        "snapshots": made.counts.renewed,
+        "snapshots_differing": made.counts.differing,
     })
 }
 

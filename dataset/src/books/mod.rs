@@ -102,6 +102,8 @@ impl BookDay {
             "holes": self.counts.holes,
             "ignored": self.counts.ignored,
             "resyncs": self.counts.anchored,
+            "snapshots": self.counts.renewed,
+            "snapshots_differing": self.counts.differing,
             "hftbacktest": self.hftbacktest.as_ref().map(|(path, _)| path.as_str()),
             "hftbacktest_rows": self.hftbacktest.as_ref().map(|(_, rows)| rows),
         })

@@ -1,11 +1,14 @@
 //! What becomes of messages: which are stored, which are known already, and what is missing between them. No I/O: messages,
 //! answers and times go in; rows, and what has to be asked for, come out.
 
+mod lead;
 mod stream;
+mod tally;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use tapemill_capture::Dataset;
 use tapemill_market::{Market, Symbol};
 use tapemill_stream::{
     AggTrade, Anchor, DepthUpdate, Event, Fit, Frame, Hole, Ids, Kind, Link, Mark, Read, Snapshot,
@@ -17,6 +20,7 @@ use crate::sink::Followed;
 use stream::{Order, Stream, mark_of};
 
 pub use stream::Received;
+pub use tally::Tally;
 
 /// Texts that were refused, told of one connection within a minute.
 const TOLD_A_MINUTE: u32 = 10;
@@ -81,6 +85,14 @@ pub struct Counts {
     pub malformed: u64,
     /// Messages with fields that no column holds.
     pub unknown_fields: u64,
+    /// Of the messages, those of streams that were asked for, by what they become.
+    pub frames_of: Tally<Dataset>,
+    /// The rows, by dataset.
+    pub rows_of: Tally<Dataset>,
+    /// Connections that ended and were to be replaced, by the cause that the ledger tells.
+    pub reconnects: Tally<&'static str>,
+    /// Tries to connect that failed.
+    pub failed_tries: u64,
 }
 
 impl Counts {
@@ -96,6 +108,10 @@ impl Counts {
         self.old_snapshots += other.old_snapshots;
         self.malformed += other.malformed;
         self.unknown_fields += other.unknown_fields;
+        self.frames_of.extend(&other.frames_of);
+        self.rows_of.extend(&other.rows_of);
+        self.reconnects.extend(&other.reconnects);
+        self.failed_tries += other.failed_tries;
     }
 }
 
@@ -180,6 +196,17 @@ impl Recorder {
         &self.counts
     }
 
+    /// A connection could not be opened.
+    pub fn count_failed_try(&mut self) {
+        self.counts.failed_tries += 1;
+    }
+
+    /// The symbols whose books wait for a snapshot that their updates follow.
+    pub fn waiting(&self) -> impl Iterator<Item = &Symbol> {
+        let waiting = self.streams.iter().filter(|stream| stream.anchor.is_some());
+        waiting.map(|stream| &stream.symbol_name)
+    }
+
     /// How late messages came since this was asked last, in milliseconds.
     pub fn take_lags(&mut self) -> Vec<i64> {
         std::mem::take(&mut self.lags)
@@ -209,6 +236,7 @@ impl Recorder {
 
     /// Tells something in the ledger.
     pub fn tell(&mut self, event_type: &'static str, received_ns: i64, more: Entry) {
+        self.counts.tell(event_type, more.cause);
         self.rows.tell(Entry {
             event_type,
             received_ns,
@@ -216,32 +244,6 @@ impl Recorder {
             session: self.session.clone(),
             ..more
         });
-    }
-
-    /// A connection subscribed to streams: from now on they are waited for.
-    pub fn subscribed(&mut self, streams: &[String], received: Received) {
-        for name in streams {
-            if let Some(&number) = self.by_name.get(name) {
-                self.streams[number].seen.get_or_insert(received.at);
-            }
-        }
-    }
-
-    /// The exchange took a connection's subscriptions: from now on all that these streams bring comes by it too.
-    pub fn taken(&mut self, connection: i32, streams: &[String], at: Instant) {
-        for name in streams {
-            if let Some(&number) = self.by_name.get(name) {
-                self.streams[number].taken.push((connection, at));
-            }
-        }
-    }
-
-    /// Whether the exchange took all subscriptions of a connection.
-    pub fn is_taken(&self, connection: i32, streams: &[String]) -> bool {
-        streams.iter().all(|name| {
-            let stream = self.by_name.get(name).map(|&number| &self.streams[number]);
-            stream.is_none_or(|stream| stream.taken.iter().any(|(taken, _)| *taken == connection))
-        })
     }
 
     /// Takes a text of a connection.
@@ -277,7 +279,10 @@ impl Recorder {
 
     fn message(&mut self, number: usize, connection: i32, data: &str, received: Received) -> Heard {
         let stream = &mut self.streams[number];
+        let dataset = dataset_of(stream.channel.kind());
+        self.counts.frames_of.add(dataset, 1);
         stream.seen = Some(received.at);
+        stream.brought(connection, data, received.at);
         match stream.leader {
             None => stream.leader = Some(connection),
             Some(leader) if leader == connection => {}
@@ -310,6 +315,15 @@ impl Recorder {
         };
         let Read { event, extra, .. } = read;
         let mark = mark_of(&event, received);
+        if stream.leader == Some(connection)
+            && stream.is_shadowed()
+            && stream.would_break(mark, &event)
+        {
+            // The other brought, or will bring, what is missing in between.
+            self.swap(number);
+            self.streams[number].shadow(data, received);
+            return Heard::Message;
+        }
         let link = stream.link(mark, &event, data);
         if link == Link::Duplicate {
             // What was stored before comes again by another connection: nothing is missing in between. Of a message that could not
@@ -350,8 +364,9 @@ impl Recorder {
         if let Some(event_ms) = event.event_ms() {
             self.lags.push(received.ns.div_euclid(1_000_000) - event_ms);
         }
-        self.counts.rows += 1;
         let stream = &self.streams[number];
+        let dataset = dataset_of(stream.channel.kind());
+        self.counts.take_rows(dataset, 1);
         let origin = Origin {
             received_ns: received.ns,
             connection: Some(connection),
@@ -461,7 +476,7 @@ impl Recorder {
         };
         let name = format!("{}@snapshot", symbol.as_str().to_lowercase());
         self.rows.add_snapshot(&name, number, snapshot, origin);
-        self.counts.rows += 1;
+        self.counts.take_rows(Dataset::OrderBook, 1);
         for at in 0..self.streams.len() {
             let stream = &mut self.streams[at];
             if stream.symbol != number {
@@ -499,7 +514,7 @@ impl Recorder {
             self.rows.add_asked_trade(stream, symbol, *trade, origin);
         }
         let count = trades.len() as u64;
-        self.counts.rows += count;
+        self.counts.take_rows(Dataset::Trades, count);
         self.counts.filled += count;
         let entry = Entry {
             symbol: Some(symbol_name),
@@ -508,100 +523,6 @@ impl Recorder {
             ..Entry::default()
         };
         self.tell("filled", received.ns, entry.with(hole));
-    }
-
-    /// A connection ended: what it led goes on where it was shadowed, and is interrupted elsewhere.
-    pub fn lost(&mut self, connection: i32, cause: &'static str) {
-        self.told.remove(&connection);
-        let heard = self.heard.remove(&connection);
-        for number in 0..self.streams.len() {
-            let stream = &mut self.streams[number];
-            stream.taken.retain(|(taken, _)| *taken != connection);
-            if stream.shadow == Some(connection) {
-                stream.shadow = None;
-                stream.ring.clear();
-            }
-            if stream.leader == Some(connection) {
-                stream.leader = None;
-                if stream.last.is_some() && !stream.is_covered(connection, heard) {
-                    stream.interrupted = Some(cause);
-                }
-                if let Some(shadow) = stream.shadow {
-                    self.promote_one(number, shadow);
-                }
-            }
-        }
-    }
-
-    /// A connection leads from now on, in all streams that it shadows: what it brought meanwhile is stored.
-    pub fn promote(&mut self, connection: i32, cause: &'static str) {
-        for number in 0..self.streams.len() {
-            let stream = &mut self.streams[number];
-            if stream.shadow == Some(connection) {
-                let before = stream.leader.unwrap_or(connection);
-                let heard = self.heard.get(&before).copied();
-                if stream.last.is_some() && !stream.is_covered(before, heard) {
-                    stream.interrupted = Some(cause);
-                }
-                self.promote_one(number, connection);
-            }
-        }
-    }
-
-    fn promote_one(&mut self, number: usize, connection: i32) {
-        let stream = &mut self.streams[number];
-        stream.leader = Some(connection);
-        stream.shadow = None;
-        for shadowed in std::mem::take(&mut stream.ring) {
-            self.store(number, connection, &shadowed.data, shadowed.received);
-        }
-    }
-
-    /// Whether a connection could lead without a loss: all it subscribed to that ever brought anything, it shadows.
-    pub fn could_lead(&self, connection: i32, streams: &[String]) -> bool {
-        streams.iter().all(|name| {
-            let stream = self.by_name.get(name).map(|&number| &self.streams[number]);
-            stream.is_none_or(|stream| {
-                stream.last.is_none()
-                    || stream.leader == Some(connection)
-                    || (stream.shadow == Some(connection) && !stream.ring.is_empty())
-            })
-        })
-    }
-
-    /// The streams of these that have brought nothing for so long, each with its symbol and kind.
-    pub fn silent(
-        &self,
-        streams: &[String],
-        now: Instant,
-        limit: Duration,
-    ) -> Vec<(String, Symbol, Kind)> {
-        let streams = streams.iter().filter_map(|name| self.by_name.get(name));
-        let streams = streams.map(|&number| &self.streams[number]);
-        streams
-            .filter(|stream| {
-                stream
-                    .seen
-                    .is_some_and(|seen| now.saturating_duration_since(seen) > limit)
-            })
-            .map(|stream| {
-                let kind = stream.channel.kind();
-                (stream.name.clone(), stream.symbol_name.clone(), kind)
-            })
-            .collect()
-    }
-
-    /// The time of the last message that was stored of a stream, in the exchange's milliseconds.
-    pub fn last_ms(&self, stream: &str) -> Option<i64> {
-        let &number = self.by_name.get(stream)?;
-        Some(self.streams[number].last?.event_ms)
-    }
-
-    /// The stream is as it should be, though it brought nothing: it is waited for anew.
-    pub fn excuse(&mut self, stream: &str, now: Instant) {
-        if let Some(&number) = self.by_name.get(stream) {
-            self.streams[number].seen = Some(now);
-        }
     }
 
     fn malformed(&mut self, connection: i32, what: &str, text: &str, received: Received) -> Heard {

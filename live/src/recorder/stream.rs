@@ -5,10 +5,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use tapemill_market::{Interval, Market, Symbol};
-use tapemill_stream::{Anchor, Chain, Channel, Counting, Event, Ids, Kind, Link, Mark, Ordered};
+use tapemill_stream::{
+    Anchor, Chain, Channel, Counting, DepthUpdate, Event, Ids, Kind, Link, Mark, Ordered,
+};
 
 /// How far back a shadow is remembered, and how many messages of it.
-const SHADOW: Duration = Duration::from_secs(10);
+const SHADOW: Duration = Duration::from_secs(5);
 const MOST_SHADOWED: usize = 20_000;
 
 /// Messages of one time that are told from each other.
@@ -41,6 +43,18 @@ pub(super) struct Shadowed {
     pub received: Received,
 }
 
+/// A connection that brings a stream.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub connection: i32,
+    /// When the exchange took its subscription.
+    pub taken: Instant,
+    /// What it brought last.
+    pub last: Option<u64>,
+    /// Since when another has brought what this one has not.
+    pub owes: Option<Instant>,
+}
+
 /// A stream of a symbol.
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -55,8 +69,8 @@ pub(super) struct Stream {
     pub is_asked: bool,
     /// The last that was stored.
     pub last: Option<Mark>,
-    /// Connections whose subscription the exchange took, and when.
-    pub taken: Vec<(i32, Instant)>,
+    /// Connections whose subscription the exchange took.
+    pub sources: Vec<Source>,
     /// The connection whose messages are stored.
     pub leader: Option<i32>,
     /// Another that brings the same.
@@ -92,7 +106,7 @@ impl Stream {
             channel,
             is_asked: false,
             last: None,
-            taken: Vec::new(),
+            sources: Vec::new(),
             leader: None,
             shadow: None,
             ring: VecDeque::new(),
@@ -124,8 +138,46 @@ impl Stream {
     /// Whether a connection that is lost takes nothing with it: it brought something after another's subscription was taken, so all
     /// before that came by it, and all behind comes by the other.
     pub fn is_covered(&self, lost: i32, heard: Option<Instant>) -> bool {
-        let mut others = self.taken.iter().filter(|(taken, _)| *taken != lost);
-        others.any(|(_, taken)| heard.is_some_and(|heard| heard > *taken))
+        let mut others = self
+            .sources
+            .iter()
+            .filter(|source| source.connection != lost);
+        others.any(|other| heard.is_some_and(|heard| heard > other.taken))
+    }
+
+    /// A connection that brings it, once the exchange took its subscription.
+    pub fn source(&self, connection: i32) -> Option<&Source> {
+        let mut sources = self.sources.iter();
+        sources.find(|source| source.connection == connection)
+    }
+
+    /// Whether another brought something that is remembered.
+    pub fn is_shadowed(&self) -> bool {
+        self.shadow.is_some() && !self.ring.is_empty()
+    }
+
+    /// A connection brought a message: the others owe it, unless it is what they brought last.
+    pub fn brought(&mut self, connection: i32, data: &str, at: Instant) {
+        let hash = hash(data);
+        for source in &mut self.sources {
+            if source.connection == connection {
+                (source.last, source.owes) = (Some(hash), None);
+            } else if source.last == Some(hash) {
+                source.owes = None;
+            } else {
+                source.owes.get_or_insert(at);
+            }
+        }
+    }
+
+    /// Whether a message leaves a hole behind the last.
+    pub fn would_break(&self, mark: Mark, event: &Event) -> bool {
+        let link = match (&self.order, event) {
+            (Order::Book(chain), Event::Depth(update)) => chain.clone().next(ids_of(update)),
+            (Order::Counting(counting), _) => counting.clone().next(mark),
+            _ => return false,
+        };
+        matches!(link, Link::Breaks(_))
     }
 
     /// How a message follows.
@@ -145,12 +197,7 @@ impl Stream {
             }
         }
         match (&mut self.order, event) {
-            (Order::Book(chain), Event::Depth(update)) => chain.next(Ids {
-                first: update.first_id,
-                last: update.last_id,
-                previous: update.previous_id,
-                event_ms: update.event_ms,
-            }),
+            (Order::Book(chain), Event::Depth(update)) => chain.next(ids_of(update)),
             (Order::Counting(counting), _) => counting.next(mark),
             (Order::Ordered(ordered), _) => ordered.next(mark),
             // An event is of its channel's kind.
@@ -158,10 +205,11 @@ impl Stream {
         }
     }
 
-    /// Remembers a message of the shadow.
+    /// Remembers a message of the shadow. One that is older than the others stays, however long ago it came: it tells what the
+    /// others follow.
     pub fn shadow(&mut self, data: &str, received: Received) {
-        while let Some(first) = self.ring.front() {
-            let is_old = received.at.duration_since(first.received.at) > SHADOW;
+        while let Some(second) = self.ring.get(1) {
+            let is_old = received.at.duration_since(second.received.at) > SHADOW;
             if !is_old && self.ring.len() < MOST_SHADOWED {
                 break;
             }
@@ -171,6 +219,15 @@ impl Stream {
             data: data.to_owned(),
             received,
         });
+    }
+}
+
+fn ids_of(update: &DepthUpdate) -> Ids {
+    Ids {
+        first: update.first_id,
+        last: update.last_id,
+        previous: update.previous_id,
+        event_ms: update.event_ms,
     }
 }
 

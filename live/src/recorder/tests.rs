@@ -146,6 +146,67 @@ fn a_shadow_takes_over_without_a_loss() {
 }
 
 #[test]
+fn a_leader_that_goes_silent_hands_over_what_its_shadow_brought() {
+    let streams = ["btcusdt@aggTrade", "btcusdt@markPrice"].map(str::to_owned);
+    let began = now();
+    let later = |seconds: u64| Received {
+        at: began.at + Duration::from_secs(seconds),
+        ..began
+    };
+    let mut recorder = recorder(&["aggTrade", "markPrice"]);
+    for connection in [1, 2] {
+        recorder.taken(connection, &streams, began.at);
+        recorder.hear(connection, &trade(1), later(1));
+        recorder.hear(connection, &mark(1), later(1));
+    }
+    // The first goes on with the trades alone, and the next mark price comes long after the last.
+    for id in 2..5 {
+        recorder.hear(1, &trade(id), later(60 + id as u64));
+        recorder.hear(2, &trade(id), later(60 + id as u64));
+        recorder.hear(2, &mark(id), later(60 + id as u64));
+    }
+    recorder.take_over(later(64).at);
+    let limit = Duration::from_secs(5);
+    assert_eq!(recorder.owed(1, &streams, later(67).at, limit), None);
+    assert_eq!(stored(&mut recorder).0, [1, 2, 3, 4, 1]);
+    recorder.take_over(later(65).at);
+    recorder.hear(2, &mark(5), later(66));
+
+    assert_eq!(stored(&mut recorder), (vec![2, 3, 4, 5], Vec::new()));
+    let owed = recorder.owed(1, &streams, later(70).at, limit);
+    assert_eq!(owed, Some("btcusdt@markPrice"));
+    assert_eq!(recorder.owed(2, &streams, later(70).at, limit), None);
+}
+
+#[test]
+fn what_the_leader_lacks_comes_from_its_shadow_and_what_both_lack_is_told_once() {
+    let mut recorder = recorder(&["aggTrade"]);
+    for (connection, id) in [
+        (1, 1),
+        (2, 1),
+        (2, 2),
+        (2, 3),
+        (1, 4),
+        (1, 5),
+        (2, 4),
+        (2, 5),
+        (2, 6),
+    ] {
+        recorder.hear(connection, &trade(id), now());
+    }
+    assert_eq!(stored(&mut recorder), ((1..=6).collect(), Vec::new()));
+
+    for (connection, id) in [(2, 9), (1, 9), (1, 10), (2, 10), (2, 11)] {
+        recorder.hear(connection, &trade(id), now());
+    }
+    recorder.lost(1, "disconnect");
+    recorder.hear(2, &trade(12), now());
+    let (ids, ledger) = stored(&mut recorder);
+    assert_eq!(ids, [9, 10, 11, 12]);
+    assert_eq!(ledger, ["gap chain 6..9"]);
+}
+
+#[test]
 fn two_messages_of_one_time_are_both_stored_and_once() {
     let mut recorder = recorder(&["markPrice"]);
     let other = mark(5).replace("\"p\":\"1\"", "\"p\":\"2\"");

@@ -83,6 +83,31 @@ impl Side {
         self.levels().next()
     }
 
+    /// Of the levels from the best to a price, how many another side has not, or has otherwise, either way.
+    pub fn differences(&self, other: &Self, worst: f64) -> usize {
+        let end = self.key(worst);
+        let within = |side: &'_ Self| side.levels.partition_point(|level| level.0 < end);
+        let mut mine = self.levels[within(self)..].iter().peekable();
+        let mut theirs = other.levels[within(other)..].iter().peekable();
+        let mut differences = 0;
+        loop {
+            let (one, two) = match (mine.peek(), theirs.peek()) {
+                (None, None) => return differences,
+                (one, two) => (one.map(|level| level.0), two.map(|level| level.0)),
+            };
+            // Keys of those that have ended come last.
+            let (one, two) = (one.unwrap_or(u64::MAX), two.unwrap_or(u64::MAX));
+            let (mut ours, mut others) = (None, None);
+            if one <= two {
+                ours = mine.next();
+            }
+            if two <= one {
+                others = theirs.next();
+            }
+            differences += usize::from(ours != others);
+        }
+    }
+
     /// Prices and quantities from the best on.
     pub fn levels(&self) -> impl ExactSizeIterator<Item = (f64, f64)> + '_ {
         let turn = if self.is_bid { 0 } else { u64::MAX };

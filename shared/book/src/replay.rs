@@ -225,6 +225,8 @@ pub struct Counts {
     pub anchored: u64,
     /// Snapshots that took the place of a whole book.
     pub renewed: u64,
+    /// Those of them that the book, as the updates had made it, did not equal.
+    pub differing: u64,
 }
 
 impl Counts {
@@ -238,6 +240,7 @@ impl Counts {
             holes: self.holes - earlier.holes,
             anchored: self.anchored - earlier.anchored,
             renewed: self.renewed - earlier.renewed,
+            differing: self.differing - earlier.differing,
         }
     }
 
@@ -254,6 +257,8 @@ pub struct Replay {
     chain: Chain,
     book: Book,
     is_whole: bool,
+    /// The worst bid and the worst ask of the snapshot that the book began with: what lies beyond may be unknown.
+    reach: (f64, f64),
     /// The latest event time so far.
     now_ms: i64,
     /// A snapshot that no update has reached yet.
@@ -272,6 +277,7 @@ impl Replay {
             chain: Chain::new(market),
             book: Book::new(),
             is_whole: false,
+            reach: (f64::INFINITY, 0.0),
             now_ms: i64::MIN,
             snapshot: None,
             recent: VecDeque::new(),
@@ -372,6 +378,7 @@ impl Replay {
         if was_whole && comes_new {
             listener.before(self.now_ms, &self.book);
         }
+        let before = was_whole.then(|| self.book.clone());
         self.is_whole = true;
         self.book.clear();
         self.book.apply(snapshot.bids, snapshot.asks);
@@ -390,6 +397,18 @@ impl Replay {
                 listener.anchored(kept.at_ms, &self.book);
             }
         }
+        let reach = reach(snapshot);
+        if let Some(mut before) = before {
+            if comes_new {
+                let update = self.recent[last].row(false);
+                before.apply(update.bids, update.asks);
+            }
+            let (bid, ask) = (reach.0.max(self.reach.0), reach.1.min(self.reach.1));
+            let bids = before.bids.differences(&self.book.bids, bid);
+            let asks = before.asks.differences(&self.book.asks, ask);
+            self.counts.differing += u64::from(bids + asks > 0);
+        }
+        self.reach = reach;
         let mut at = self.recent[last].row(false).moment();
         at.received_ns = row.received_ns;
         listener.settled(at, &self.book);
@@ -426,6 +445,16 @@ impl Replay {
         self.recent.clear();
         self.recent_levels = 0;
     }
+}
+
+/// The worst price of each side; of an empty side nothing is known.
+fn reach(snapshot: &DepthRow<'_>) -> (f64, f64) {
+    let bids = snapshot.bids.prices.iter().copied();
+    let asks = snapshot.asks.prices.iter().copied();
+    (
+        bids.reduce(f64::min).unwrap_or(f64::INFINITY),
+        asks.reduce(f64::max).unwrap_or(0.0),
+    )
 }
 
 /// A copy of a row, in the room of one that is no longer needed.

@@ -307,6 +307,8 @@ proptest! {
         prop_assert_eq!(replay.counts().anchored, anchored as u64);
         let applied: usize = judge.runs.iter().map(|(first, last)| last - first + 1).sum();
         prop_assert_eq!(replay.counts().applied, applied as u64);
+        // Every snapshot is of the true book.
+        prop_assert_eq!(replay.counts().differing, 0);
     }
 
     #[test]
@@ -414,4 +416,51 @@ fn a_snapshot_of_the_future_waits_for_its_update() {
     );
     assert_eq!(judge.runs, [(0, 3)]);
     assert_eq!(replay.counts().renewed, 1);
+}
+
+#[test]
+fn a_snapshot_that_is_not_the_book_is_counted_as_far_as_both_reach() {
+    let mut replay = Replay::new(Market::Um);
+    let mut row = |last: i64, is_snapshot, bids: &[(f64, f64)]| {
+        let (prices, quantities): (Vec<_>, Vec<_>) = bids.iter().copied().unzip();
+        let ids = Ids {
+            first: last,
+            last,
+            previous: Some(last - 1),
+            event_ms: last,
+        };
+        let bids = Levels {
+            prices: &prices,
+            quantities: &quantities,
+        };
+        let row = DepthRow {
+            ids,
+            is_snapshot,
+            transaction_ms: None,
+            received_ns: 0,
+            bids,
+            asks: Levels::default(),
+        };
+        replay.row(&row, &mut ());
+        replay.counts()
+    };
+    row(1, false, &[(10.0, 1.0)]);
+    row(1, true, &[(10.0, 1.0), (8.0, 1.0)]);
+    row(2, false, &[(9.0, 2.0)]);
+    // What lies below 8 was never known.
+    let counts = row(2, true, &[(10.0, 1.0), (9.0, 2.0), (8.0, 1.0), (7.0, 5.0)]);
+    assert_eq!((counts.renewed, counts.differing), (1, 0));
+    row(3, false, &[(10.0, 3.0)]);
+    let counts = row(3, true, &[(10.0, 3.0), (9.0, 5.0), (8.0, 1.0)]);
+    assert_eq!((counts.renewed, counts.differing), (2, 1));
+    row(4, false, &[(10.0, 0.0)]);
+    // Below the worst level of a snapshot nothing is said.
+    let counts = row(4, true, &[(9.0, 5.0)]);
+    assert_eq!((counts.renewed, counts.differing), (3, 1));
+    let counts = row(4, true, &[(9.0, 5.0), (8.5, 1.0), (8.0, 1.0)]);
+    assert_eq!((counts.renewed, counts.differing), (4, 1));
+    // A level that it lacks, and one that should be gone.
+    row(5, false, &[(9.5, 1.0)]);
+    let counts = row(5, true, &[(9.0, 5.0), (8.0, 1.0)]);
+    assert_eq!((counts.renewed, counts.differing), (5, 2));
 }

@@ -72,6 +72,7 @@ impl Stage {
     /// | request | answer |
     /// | --- | --- |
     /// | `/standin/go` | begins all streams |
+    /// | `/standin/halt` | ends all streams |
     /// | `/standin/counts` | the sums over the log |
     /// | `/standin/log?from=0&limit=100000` | entries of the log, one a line |
     /// | `/standin/events` | what happened to connections, one a line |
@@ -82,6 +83,10 @@ impl Stage {
             "go" => {
                 self.player().go();
                 self.pump.notify_one();
+                "{}".to_owned()
+            }
+            "halt" => {
+                self.player().halt();
                 "{}".to_owned()
             }
             "counts" => serde_json::to_string(&self.counts()).unwrap_or_default(),

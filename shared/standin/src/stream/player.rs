@@ -209,6 +209,11 @@ impl Player {
         }
     }
 
+    /// Ends all streams: what has not been played never is.
+    pub(super) fn halt(&mut self) {
+        self.due.clear();
+    }
+
     /// Begins all streams that have not begun.
     pub(super) fn go(&mut self) {
         (0..self.streams.len()).for_each(|stream| self.begin(stream));
