@@ -167,3 +167,51 @@ fn lines_end_when_nobody_wants_more() {
 
     assert_eq!((taken, proven.unwrap().fault), (1, None));
 }
+
+#[test]
+fn footers_place_files_by_the_times_of_their_messages() {
+    let end_ms = START_MS + 86_400_000;
+    let placed = |spans: &[(&str, [i64; 5])]| {
+        let spans = spans
+            .iter()
+            .map(|(stream, span)| ((*stream).to_owned(), Span::from(*span)));
+        let footer = Coverage {
+            session: "a".to_owned(),
+            sequence: 0,
+            market: "um".to_owned(),
+            coverage: spans.collect(),
+        };
+        let symbol = Symbol::exact("BTCUSDT").unwrap();
+        let mut survey = Survey::new(&symbol, START_MS..end_ms, None);
+        let of_day = survey.placed(&footer);
+        let of_day = of_day.map(|spans| spans.iter().map(|span| span.first_id).collect());
+        (of_day, survey.before, survey.after)
+    };
+    let stream = |name: &'static str, span| placed(&[(name, span)]);
+    let trades = |span| stream("btcusdt@aggTrade", span);
+    let none: Vec<i64> = Vec::new();
+    let noon_ms = START_MS + 43_200_000;
+
+    let before = trades([90, 99, START_MS - 7_200_000, START_MS - 1, 10]);
+    assert_eq!(before, (Some(none.clone()), Some(99), None));
+    let behind = trades([200, 209, end_ms + LATE_MS, end_ms + LATE_MS + 5, 10]);
+    assert_eq!(behind, (Some(none.clone()), None, Some(200)));
+    let within = trades([120, 129, noon_ms, noon_ms + 5, 10]);
+    assert_eq!(within, (Some(vec![120]), None, None));
+    // A message just behind midnight may be of a trade before it; what jumps may hide a hole.
+    for doubtful in [
+        [99, 100, START_MS - 1, START_MS + 1, 2],
+        [100, 101, START_MS + 1, START_MS + 2, 2],
+        [198, 199, end_ms + 1, end_ms + 2, 2],
+        [120, 129, noon_ms, noon_ms + 5, 9],
+    ] {
+        assert_eq!(trades(doubtful).0, None, "{doubtful:?}");
+    }
+    let of_others = stream("ethusdt@aggTrade", [1, 2, noon_ms, noon_ms, 2]);
+    assert_eq!(of_others, (Some(none), None, None));
+    let both = placed(&[
+        ("btcusdt@aggTrade", [120, 129, noon_ms, noon_ms + 5, 10]),
+        ("btcusdt@aggTrade@filled", [110, 119, noon_ms, noon_ms, 10]),
+    ]);
+    assert_eq!(both.0, Some(vec![120, 110]));
+}
