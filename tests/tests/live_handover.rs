@@ -405,7 +405,7 @@ fn a_quantity_that_was_changed_in_a_capture_is_told_when_the_archive_comes() {
     assert_eq!((report.only_archived, report.only_captured), (0, 1));
     let (lines, _) = story.told();
     let words = format!(
-        "2 of 1440 minutes differ from what was captured, 1 trades are only in the capture: {day}T00:05:00Z, {day}T23:59:00Z"
+        "2 of 1440 minutes differ from what was captured, trades only in the capture: 1; {day}T00:05:00Z, {day}T23:59:00Z"
     );
     assert_eq!(lines, [format!("{key} handed_over: {day}: {words}")]);
     let (verdict, _, reason) = story.verified(day);

@@ -48,10 +48,10 @@ impl Handover {
         let mut words = format!("{differing} of {compared} minutes differ from what was captured");
         for (count, of) in [(only_archived, "archive"), (only_captured, "capture")] {
             if *count > 0 {
-                words.push_str(&format!(", {count} trades are only in the {of}"));
+                words.push_str(&format!(", trades only in the {of}: {count}"));
             }
         }
-        words.push_str(&format!(": {}", self.times.join(", ")));
+        words.push_str(&format!("; {}", self.times.join(", ")));
         if *differing > self.times.len() as u64 {
             words.push_str(", …");
         }
@@ -139,7 +139,7 @@ mod tests {
             "captured and archived are the same: 1440 minutes of 86400 trades"
         );
         let words = other.words();
-        assert!(words.starts_with("21 of 1440 minutes differ from what was captured, 3 trades are only in the archive: 2025"), "{words}");
+        assert!(words.starts_with("21 of 1440 minutes differ from what was captured, trades only in the archive: 3; 2025"), "{words}");
         assert!(words.ends_with(", …"), "{words}");
         for bad in [
             Handover {
