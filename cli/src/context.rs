@@ -86,6 +86,7 @@ pub fn selection(selection: &SelectionArgs, rest: &RestArgs) -> Result<Selection
         priority,
         today,
         rest: RestUse::default(),
+        captured: Default::default(),
     })
 }
 

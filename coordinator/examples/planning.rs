@@ -111,6 +111,7 @@ fn selection(symbols: usize) -> Outcomes<Selection> {
         range: DateRange::default(),
         today: jiff::civil::date(2040, 1, 1),
         rest: RestUse::default(),
+        captured: Default::default(),
     })
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::{TryStreamExt, stream};
 use tapemill_archive::{Object, Query, Sha256Digest, Source, hex};
 use tapemill_exchange::RestSpec;
-use tapemill_lake::{LedgerEntry, Output, Receipt, read_lineage};
+use tapemill_lake::{Handover, LedgerEntry, Output, Receipt, read_lineage};
 use tapemill_market::{ArchiveName, Period, archive_folder, archive_stem};
 use tapemill_queue::{Queue, TaskFilter, TaskRecord, TaskState};
 
@@ -29,6 +29,8 @@ pub enum ChangeState {
     Withdrawn,
     /// It was published anew, and its tables are made of the new one: the ledger says so.
     Refreshed,
+    /// It replaced what a collector had captured: the ledger says whether the two agree.
+    HandedOver,
 }
 
 impl ChangeState {
@@ -39,11 +41,12 @@ impl ChangeState {
             Self::Touched => "touched",
             Self::Withdrawn => "withdrawn",
             Self::Refreshed => "refreshed",
+            Self::HandedOver => "handed_over",
         }
     }
 }
 
-/// One archive that is not what was milled.
+/// One archive that is not what was milled, or what was captured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// The archive's own path.
@@ -52,7 +55,7 @@ pub struct Change {
     pub state: ChangeState,
     /// What differs, such as `size 123 -> 456, etag`.
     pub what: String,
-    /// The SHA-256 of what was milled.
+    /// The SHA-256 of what was milled; of captured trades that of their lines.
     pub old_sha256: String,
     /// The SHA-256 of what there is now, where that is known.
     pub new_sha256: Option<String>,
@@ -74,7 +77,7 @@ pub struct Changes<'a> {
 type Series = Vec<(ArchiveName, Receipt)>;
 
 impl Changes<'_> {
-    /// Every change, in the order of tasks; behind them what was taken up, from the ledger.
+    /// Every change, in the order of tasks; behind them what was taken up and what was handed over, from the ledger.
     ///
     /// Each folder that has archives of finished tasks is listed. Only for an archive that looks another its checksum file
     /// is asked for, and the footers of its tables.
@@ -93,8 +96,10 @@ impl Changes<'_> {
             .try_concat()
             .await?;
         let lake = self.output.lake.clone();
-        let ledger = on_a_thread(move || lake.ledger()).await?;
+        let looking = on_a_thread(move || Ok((lake.ledger()?, lake.handovers()?)));
+        let (ledger, handovers) = looking.await?;
         changes.extend(ledger.into_iter().map(refreshed));
+        changes.extend(handovers.into_iter().map(handed_over));
         Ok(changes)
     }
 
@@ -263,6 +268,20 @@ fn refreshed(entry: LedgerEntry) -> Change {
     }
 }
 
+fn handed_over(entry: Handover) -> Change {
+    let captured = entry.captured.first();
+    Change {
+        what: format!("{}: {}", entry.day, entry.words()),
+        archive: entry.archived.key,
+        state: ChangeState::HandedOver,
+        old_sha256: captured
+            .map(|source| source.sha256.clone())
+            .unwrap_or_default(),
+        new_sha256: Some(entry.archived.sha256),
+        tables: Vec::new(),
+    }
+}
+
 /// What to list of these periods, from and to, both inclusive: the months at once, and days by months that follow each
 /// other.
 fn spans(periods: &BTreeSet<Period>) -> Vec<(Period, Period)> {
@@ -337,7 +356,7 @@ fn is_of_series(one: &ArchiveName, other: &ArchiveName) -> bool {
     series(one) == series(other)
 }
 
-/// The archive of a finished task, and what it was; `None` where the rows were asked of the exchange.
+/// The archive of a finished task, and what it was; `None` where the rows were captured or asked of the exchange.
 fn milled(task: &TaskRecord) -> Option<(ArchiveName, Receipt)> {
     if RestSpec::of(&task.spec).is_some() {
         return None;

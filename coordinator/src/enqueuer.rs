@@ -130,12 +130,15 @@ impl Enqueuer {
         let holdings = self.holdings(selection.market, names).await?;
         let mut tasks = Vec::new();
         for ((name, spec), known) in asked.iter().zip(known) {
-            let spec = spec.to_string();
+            let (closed_by_ms, spec) = (spec.closed_by_ms, spec.to_string());
             let same = known.as_ref().is_some_and(|known| known.spec == spec);
+            // Of the same time, whichever way it was made.
+            let was = known.as_ref().and_then(|known| RestSpec::of(&known.spec));
+            let same_time = was.is_some_and(|was| was.closed_by_ms == closed_by_ms);
             let state = known.as_ref().map(|known| known.state);
             let is_finished = match state {
                 Some(TaskState::Done) => {
-                    same && has_files(known.as_ref(), holdings.of(name).as_deref())
+                    same_time && has_files(known.as_ref(), holdings.of(name).as_deref())
                 }
                 Some(TaskState::Missing) => same,
                 _ => false,
@@ -294,7 +297,7 @@ impl Enqueuer {
 ///
 /// Codec and settings are those of the queue, which are compared before.
 fn is_current(known: Option<&TaskRecord>, bytes: u64, held: Option<&[u64]>) -> bool {
-    // What the exchange was asked for gives way to the archive.
+    // What was captured or asked for gives way to the archive.
     let is_rest = known.is_some_and(|known| RestSpec::of(&known.spec).is_some());
     !is_rest
         && has_files(known, held)

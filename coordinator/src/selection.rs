@@ -1,5 +1,8 @@
 //! What a person asked for.
 
+use std::collections::BTreeSet;
+
+use jiff::civil::Date;
 use tapemill_market::{Data, DateRange, Decimal, Market, NameError, Symbol};
 
 /// Which archives are wanted.
@@ -21,6 +24,8 @@ pub struct Selection {
     pub today: jiff::civil::Date,
     /// What the exchange is asked for.
     pub rest: RestUse,
+    /// Days without an archive whose trades a collector may have captured ([`captured_days`](crate::captured_days)).
+    pub captured: BTreeSet<Date>,
 }
 
 /// What the exchange's REST interface is asked for.

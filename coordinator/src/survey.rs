@@ -97,6 +97,7 @@ pub async fn survey(
                 market: selection.market,
                 data,
                 now_us,
+                captured: &selection.captured,
             };
             let alone = selection.rest == RestUse::Everything;
             let rest = match selection.rest {
@@ -403,8 +404,14 @@ fn in_order(selection: &Selection, found: Vec<Found>) -> Survey {
             }));
         survey.holes.extend(chosen.holes.into_iter().map(name));
         let asked = rest.into_iter().map(|rest| {
-            let closed_by_ms = rest.closed_by_us / 1000;
-            (name(rest.period), RestSpec { closed_by_ms })
+            let day = rest.period.first_day();
+            let spec = RestSpec {
+                closed_by_ms: rest.closed_by_us / 1000,
+                captured_first: data == Data::AggTrades
+                    && selection.rest == RestUse::Unarchived
+                    && selection.captured.contains(&day),
+            };
+            (name(rest.period), spec)
         });
         survey.rest.extend(asked);
     }

@@ -7,16 +7,13 @@ use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
 use tapemill_lake::tables::{TIME_COLUMN, klines};
-use tapemill_lake::{LakeError, LakePath, Output, read_lineage};
+use tapemill_lake::{LakeError, LakePath, Output, Source, read_lineage};
 use tapemill_market::{
     Bars, Data, DateRange, Interval, Kline, Market, Period, Symbol, fold_klines,
 };
 
 use crate::align::either;
 use crate::stored::{Stored, times_of};
-
-/// What the sources of a table that the exchange was asked for begin with: such a table ends where time had come to.
-const ASKED: &str = "rest/";
 
 /// The longest a bar of days, weeks or months may reach over the period that its table is for.
 const LONGEST_BAR_DAYS: i32 = 31;
@@ -324,7 +321,8 @@ fn ended_us(output: &Output, stored: &Stored) -> Result<Option<i64>, LakeError> 
         return Ok(None);
     };
     let sources = read_lineage(stored.lake(), path)?.sources;
-    if !sources.iter().any(|source| source.key.starts_with(ASKED)) {
+    // What was asked for or captured ends where time had come to.
+    if !sources.iter().any(Source::gives_way) {
         return Ok(None);
     }
     let made_of = match stored.table() {

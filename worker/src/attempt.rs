@@ -14,7 +14,7 @@ use tapemill_archive::{
 };
 use tapemill_exchange::{ExchangeError, Rest};
 use tapemill_lake::{
-    Dispute, Footer, LakeError, Output, Source as Origin, Staged, StagedTable, TaskSpec,
+    Dispute, Footer, Handover, LakeError, Output, Source as Origin, Staged, StagedTable, TaskSpec,
 };
 use tapemill_market::{ArchiveName, Version};
 use tapemill_runtime::{Stage, Stages};
@@ -70,6 +70,8 @@ pub enum Verdict {
     NoSidecar,
     /// It is no archive: the rows were asked of the exchange.
     Rest,
+    /// It is no archive: the rows were captured, all of them.
+    Live,
 }
 
 impl Verdict {
@@ -80,7 +82,13 @@ impl Verdict {
             Self::StaleSidecar => "stale_sidecar",
             Self::NoSidecar => "no_sidecar",
             Self::Rest => "rest",
+            Self::Live => "live",
         }
+    }
+
+    /// Whether it is on an archive.
+    pub(crate) fn is_of_archive(self) -> bool {
+        !matches!(self, Self::Rest | Self::Live)
     }
 }
 
@@ -94,6 +102,8 @@ pub(crate) struct Prepared {
     pub version: Option<Version>,
     /// Days of which there were two accounts.
     pub disputes: Vec<Dispute>,
+    /// Days whose trades had been captured.
+    pub handovers: Vec<Handover>,
 }
 
 /// Why an attempt brought nothing.
@@ -287,6 +297,7 @@ impl Workshop {
             verdict,
             version,
             disputes: settled.disputes,
+            handovers: settled.handovers,
         })
     }
 

@@ -112,7 +112,8 @@ impl Workshop {
                 Reading::Again(next) => plan = next,
                 Reading::Milled(milled) => {
                     let sources = vec![origin_of(fetched)];
-                    return self.prepared(name, milled, sources, cancel).await;
+                    let verdict = Verdict::Rest;
+                    return self.prepared(name, milled, sources, verdict, cancel).await;
                 }
             }
         }
@@ -152,8 +153,9 @@ impl Workshop {
         if fetched.rows > 0 {
             sources.push(origin_of(fetched));
         }
-        let prepared = self.prepared(name, milled, sources, cancel).await?;
-        Ok(Some(prepared))
+        let verdict = Verdict::Rest;
+        let prepared = self.prepared(name, milled, sources, verdict, cancel);
+        Ok(Some(prepared.await?))
     }
 
     pub(crate) async fn ask(
@@ -190,15 +192,15 @@ impl Workshop {
         Ok((fetched, mill))
     }
 
-    async fn prepared(
+    pub(crate) async fn prepared(
         &self,
         name: &ArchiveName,
         milled: Box<dyn Milled>,
         sources: Vec<Origin>,
+        verdict: Verdict,
         cancel: &CancellationToken,
     ) -> Result<Prepared, AttemptError> {
         let origin = sources[0].clone();
-        let verdict = Verdict::Rest;
         let tables = self.write(name, milled, sources, verdict, cancel).await?;
         Ok(Prepared {
             tables,
@@ -207,11 +209,12 @@ impl Workshop {
             verdict,
             version: None,
             disputes: Vec::new(),
+            handovers: Vec::new(),
         })
     }
 }
 
-/// A published table of trades that the exchange was asked for, to go on from.
+/// A published table of trades that were asked for or captured, to go on from.
 struct Before {
     account: Account,
     quality: Quality,
@@ -229,9 +232,8 @@ impl Before {
         let Some((account, lineage)) = account_of(&output.lake, &place, name)? else {
             return Ok(None);
         };
-        let is_asked = |source: &Origin| source.key.starts_with("rest/");
         let is_ours = lineage.settings == output.settings_of(name.data)
-            && lineage.sources.iter().all(is_asked);
+            && lineage.sources.iter().all(Origin::gives_way);
         let last = lineage.sources.last().filter(|_| is_ours);
         let time_ms = last.and_then(|source| Since::time_of(&source.key));
         let quality: Option<Quality> = serde_json::from_value(lineage.quality).ok();
@@ -251,7 +253,7 @@ impl Before {
     }
 }
 
-fn origin_of(fetched: Fetched) -> Origin {
+pub(crate) fn origin_of(fetched: Fetched) -> Origin {
     Origin {
         key: fetched.key,
         bytes: fetched.bytes,
@@ -260,7 +262,7 @@ fn origin_of(fetched: Fetched) -> Origin {
     }
 }
 
-fn refused(key: &str, error: MillError) -> AttemptError {
+pub(crate) fn refused(key: &str, error: MillError) -> AttemptError {
     match error {
         MillError::Lake(error) => AttemptError::Lake(error),
         MillError::Corrupt(corrupt) => AttemptError::Corrupt {

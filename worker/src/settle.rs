@@ -10,8 +10,8 @@ use std::sync::Arc;
 use tapemill_exchange::{Endpoint, RestSpec};
 use tapemill_lake::tables::{MINUTES, klines};
 use tapemill_lake::{
-    CODEC, Dispute, Lake, LakeError, LakePath, Lineage, Output, Source as Origin, TaskSpec,
-    read_lineage, read_verified,
+    CODEC, Dispute, Handover, Lake, LakeError, LakePath, Lineage, Output, Source as Origin,
+    TaskSpec, read_lineage, read_verified,
 };
 use tapemill_market::{
     Account, ArchiveName, Data, Evidence, Interval, Kept, Kline, Market, Minute, Period,
@@ -20,13 +20,14 @@ use tapemill_market::{
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{AttemptError, Workshop, on_a_thread};
+use crate::handover::{self, Captured};
 use crate::mills::{self, Milled, Plan, Reading};
 use crate::progress::TaskProgress;
 
 const DAY_US: i64 = 86_400_000_000;
 
-/// Times of a dispute that are named one by one.
-const NAMED: usize = 20;
+/// Times of differing rows that are named one by one.
+pub(crate) const NAMED: usize = 20;
 
 /// What an archive's rows were held against.
 #[derive(Debug, Default)]
@@ -35,6 +36,8 @@ pub(crate) struct Settled {
     pub sources: Vec<Origin>,
     /// Days of which there were two accounts.
     pub disputes: Vec<Dispute>,
+    /// Days whose trades had been captured.
+    pub handovers: Vec<Handover>,
 }
 
 /// Another account of a day.
@@ -48,10 +51,8 @@ struct Other {
 impl Other {
     /// What the exchange was asked for may have been asked before the day had ended: it says nothing of what came later.
     fn up_to_its_end(mut self, own: &Account) -> Self {
-        let is_asked = self
-            .sources
-            .iter()
-            .all(|source| source.key.starts_with("rest/"));
+        let is_asked = self.sources.iter().all(Origin::gives_way)
+            && !self.sources.iter().all(handover::is_whole_day);
         if is_asked && let Some(last) = self.account.times().last() {
             self.account = self.account.filled(&own.after(*last));
         }
@@ -71,8 +72,12 @@ impl Workshop {
         cancel: &CancellationToken,
     ) -> Result<Settled, AttemptError> {
         let (output, of) = (self.output.clone(), name.clone());
-        let mut others = on_a_thread(move || known(&output, &of, spec)).await?;
-        if others.is_empty() && spec.repair.is_none() {
+        let looking = on_a_thread(move || {
+            let captured = Captured::published(&output, &of, spec)?;
+            Ok((known(&output, &of, spec)?, captured))
+        });
+        let (mut others, captured) = looking.await?;
+        if others.is_empty() && captured.is_none() && spec.repair.is_none() {
             return Ok(Settled::default());
         }
         let Some(own) = milled.account() else {
@@ -99,6 +104,9 @@ impl Workshop {
         };
         let mut now = own.clone();
         let mut settled = Settled::default();
+        settled
+            .handovers
+            .extend(captured.map(|captured| captured.report(name, name.period, origin, &own)));
         for other in others {
             self.take(name, origin, milled, &tape, other, &mut now, &mut settled);
         }
@@ -128,6 +136,14 @@ impl Workshop {
         settled: &mut Settled,
     ) {
         let own = now.of(other.day);
+        if other.sources.iter().any(Origin::is_captured) {
+            let captured = Captured {
+                account: other.account.clone(),
+                sources: other.sources.clone(),
+            };
+            let report = captured.report(name, other.day, origin, &own);
+            settled.handovers.push(report);
+        }
         let other = other.up_to_its_end(&own);
         let differing = own.differing(&other.account);
         if differing.is_empty() {
@@ -222,6 +238,7 @@ impl Workshop {
         }
         let spec = RestSpec {
             closed_by_ms: day.end_us() / 1000,
+            captured_first: false,
         };
         let Some(plan) = mills::plan(&self.output, &name) else {
             return Ok(());
@@ -381,7 +398,7 @@ fn settled_before(output: &Output, month: &ArchiveName) -> Result<Vec<Other>, La
     Ok(others.collect())
 }
 
-/// Whether a source is of a day: its archive, or what the exchange was asked for of it.
+/// Whether a source is of a day: its archive, what the exchange was asked for of it, or what was captured.
 fn is_of(key: &str, day: &ArchiveName) -> bool {
     let asked = || {
         let endpoint = Endpoint::of(day)?.key();
@@ -389,7 +406,7 @@ fn is_of(key: &str, day: &ArchiveName) -> bool {
         let start_ms: i64 = range.split('&').next()?.parse().ok()?;
         Some((day.period.start_us()..day.period.end_us()).contains(&(start_ms * 1000)))
     };
-    key == day.key() || asked().unwrap_or(false)
+    key == day.key() || Origin::is_captured_key(key, day) || asked().unwrap_or(false)
 }
 
 /// The rows of a published table; `None` where it is not there, or not whole.

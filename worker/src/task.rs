@@ -12,7 +12,7 @@ use tapemill_queue::{
 use tapemill_runtime::{Outage, Outages, Stage};
 use tokio_util::sync::CancellationToken;
 
-use crate::attempt::{AttemptError, Prepared, Verdict, Workshop};
+use crate::attempt::{AttemptError, Prepared, Workshop};
 use crate::metrics::WorkerMetrics;
 use crate::next::Next;
 use crate::progress::TaskProgress;
@@ -75,6 +75,10 @@ impl Task<'_> {
             }
         };
         let prepared = match RestSpec::of(&self.claim.spec) {
+            Some(spec) if spec.captured_first => {
+                let attempt = (self.workshop).attempt_by_live(&name, spec, progress, self.cancel);
+                attempt.await
+            }
             Some(spec) => {
                 let attempt = (self.workshop).attempt_by_rest(&name, spec, progress, self.cancel);
                 attempt.await
@@ -320,11 +324,14 @@ fn show(
     for kept in prepared.kept {
         kept.publish()?;
     }
-    if prepared.verdict != Verdict::Rest {
+    if prepared.verdict.is_of_archive() {
         output.enter_replaced(name, &prepared.origin, &prepared.tables, spec)?;
     }
     for dispute in &prepared.disputes {
         output.lake.enter_dispute(name, dispute)?;
+    }
+    for handover in &prepared.handovers {
+        output.lake.enter_handover(name, handover)?;
     }
     let tables = prepared.tables.into_iter();
     let sizes = tables

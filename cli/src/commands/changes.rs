@@ -14,7 +14,8 @@ use crate::context;
 use crate::failure::Failure;
 use crate::progress::Terminal;
 
-/// Archives that were published anew or withdrawn after they were milled, and what was made of the old ones.
+/// Archives that were published anew or withdrawn after they were milled, and what was made of the old ones; and whether those
+/// that replaced captured trades agree with them.
 pub async fn run(args: StatusArgs, as_json: bool, terminal: &Terminal) -> Result<u8, Failure> {
     let queue = context::existing_queue(&args.queue, &args.output).await?;
     let brake = Arc::new(Brake::new());
@@ -65,6 +66,9 @@ fn as_line(change: &Change) -> String {
         new_sha256: new,
         tables,
     } = change;
+    if *state == ChangeState::HandedOver {
+        return format!("{archive} {}: {what}", state.as_str());
+    }
     let bytes = match (state, new) {
         (ChangeState::Refreshed, Some(new)) => format!("it was {old}, and is {new}"),
         (ChangeState::Withdrawn, _) => format!("it was {old}"),

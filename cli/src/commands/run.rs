@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tapemill_archive::Brake;
 use tapemill_coordinator::{
-    Enqueuer, PlanError, Planned, QueueView, RestUse, Selection, Survey, api, in_step, survey,
+    Enqueuer, PlanError, Planned, QueueView, RestUse, Selection, Survey, api, captured_days,
+    in_step, survey,
 };
+use tapemill_market::Data;
 use tapemill_queue::{Queue, TaskId, TaskState, WorkerId};
 use tapemill_runtime::{Router, Shutdown, Stage, cores, exit, process_cpu};
 use tapemill_worker::{Board, Scope, Stopped, Worker, WorkerMetrics, Workshop};
@@ -240,6 +242,11 @@ impl Job {
         selection.rest = self.wanted.rest;
         let source = &self.workshop.source;
         let planning = async {
+            if selection.rest == RestUse::Unarchived && selection.data.contains(&Data::AggTrades) {
+                let lake = &self.workshop.output.lake;
+                let days = captured_days(lake, selection.market, selection.today);
+                selection.captured = days.await?;
+            }
             let exchange = self.workshop.rest.as_deref();
             let asking = context::asking(&self.args.asking);
             let found = survey(source, exchange, &selection, asking).await;

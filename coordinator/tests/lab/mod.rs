@@ -73,6 +73,7 @@ impl Lab {
             priority: Vec::new(),
             today: today(),
             rest: RestUse::default(),
+            captured: Default::default(),
         }
     }
 

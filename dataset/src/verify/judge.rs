@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tapemill_lake::tables::{FACTORS, Table, klines};
 use tapemill_lake::{
-    Dispute, Lake, LakeError, LakePath, Lineage, TableFile, TablePath, content_of, read_lineage,
-    read_verified,
+    Dispute, Handover, Lake, LakeError, LakePath, Lineage, Source, TableFile, TablePath,
+    content_of, read_lineage, read_verified,
 };
 use tapemill_market::{
     Agreement, ArchiveName, Data, Interval, Kline, Market, Minute, Period, Symbol, compare_hours,
@@ -26,6 +26,8 @@ pub(super) struct Judging<'a> {
     pub options: &'a Options,
     /// What the ledger keeps of months and their days, by the month's archive.
     pub disputes: &'a BTreeMap<String, Vec<Dispute>>,
+    /// Of days that had been captured, by their archive.
+    pub handovers: &'a BTreeMap<String, Vec<Handover>>,
 }
 
 /// A file and what was found of it.
@@ -169,6 +171,8 @@ impl Judging<'_> {
         // Once for a task.
         if is_main {
             notes.extend(self.days(&sound.lineage).map(|words| ("days", words)));
+            let handover = self.handover(&sound.lineage);
+            notes.extend(handover.map(|words| ("live", words)));
             notes.extend(parts(&sound.lineage, name).map(|words| ("parts", words)));
             notes.extend(quirks(&sound.lineage.quality).map(|words| ("quirks", words)));
         }
@@ -188,6 +192,18 @@ impl Judging<'_> {
                     dispute.day, dispute.differing, dispute.kept, dispute.why
                 )
             })
+            .collect();
+        (!words.is_empty()).then(|| words.join("; "))
+    }
+
+    /// Days that had been captured, and differ from the archive.
+    fn handover(&self, lineage: &Lineage) -> Option<String> {
+        let archive = lineage.sources.first()?;
+        let handovers = self.handovers.get(&archive.key)?.iter();
+        let words: Vec<String> = handovers
+            .filter(|handover| handover.archived.sha256 == archive.sha256)
+            .filter(|handover| handover.differing > 0)
+            .map(|handover| format!("{}: {}", handover.day, handover.words()))
             .collect();
         (!words.is_empty()).then(|| words.join("; "))
     }
@@ -358,15 +374,19 @@ fn parts(lineage: &Lineage, name: &ArchiveName) -> Option<String> {
     let own = name.key();
     let others = lineage.sources.iter().filter(|source| source.key != own);
     let others: Vec<&str> = others.map(|source| source.key.as_str()).collect();
-    match (others.as_slice(), lineage.sources.len()) {
-        ([], _) => None,
-        (others, count)
-            if others.len() == count && others.iter().all(|key| key.starts_with("rest/")) =>
-        {
-            Some("it was asked of the exchange, until there is an archive".to_owned())
-        }
-        (others, _) => Some(format!("parts of it are of {}", others.join(", "))),
+    let sources = || lineage.sources.iter();
+    let until = "until there is an archive";
+    if others.is_empty() {
+        return None;
     }
+    Some(match sources().all(Source::gives_way) {
+        true if sources().all(Source::is_captured) => format!("it was captured, {until}"),
+        true if sources().any(Source::is_captured) => {
+            format!("it was captured, and asked of the exchange in parts, {until}")
+        }
+        true => format!("it was asked of the exchange, {until}"),
+        false => format!("parts of it are of {}", others.join(", ")),
+    })
 }
 
 /// Where another table of a file's period may be: of the same period, of the month around a day, of a month's days.

@@ -26,7 +26,7 @@ use judge::{Judged, Judging, judged};
 pub use limits::Limits;
 pub use report::{html_report, json_report};
 use tapemill_lake::cleanup::{self, Why};
-use tapemill_lake::{Dispute, Lake, LakeError, LakePath, TableFile};
+use tapemill_lake::{Dispute, Handover, Lake, LakeError, LakePath, TableFile};
 use tapemill_market::ArchiveName;
 
 /// What a file is found to be.
@@ -100,9 +100,15 @@ pub fn verify(
             .or_default()
             .push(dispute);
     }
+    let mut handovers: BTreeMap<String, Vec<Handover>> = BTreeMap::new();
+    for handover in lake.handovers()? {
+        let of_archive = handovers.entry(handover.archived.key.clone());
+        of_archive.or_default().push(handover);
+    }
     let judging = Judging {
         lake,
         disputes: &disputes,
+        handovers: &handovers,
         all: &paths,
         options,
     };

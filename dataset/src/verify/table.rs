@@ -9,7 +9,7 @@ use arrow_schema::Schema;
 use tapemill_exchange::Endpoint;
 use tapemill_lake::tables::{FACTORS, MINUTES, RowsTable, TIME_COLUMN, klines};
 use tapemill_lake::{
-    CODEC, Lake, LakeError, Lineage, Proof, TableFile, TableOptions, TablePath, prove,
+    CODEC, Lake, LakeError, Lineage, Proof, Source, TableFile, TableOptions, TablePath, prove,
 };
 use tapemill_market::dataset::AGG_TRADES;
 use tapemill_market::{ArchiveName, Bars, Data, Kline, Market, Minute, Period};
@@ -285,14 +285,16 @@ impl Rows {
     }
 }
 
-/// A table is made of the archive that its place names, or of what the exchange was asked for in its stead; of a month
-/// single days may be of their own.
+/// A table is made of the archive that its place names, or of what was captured or the exchange was asked for in its stead; of
+/// a month single days may be of their own.
 fn foreign_source(lineage: &Lineage, name: &ArchiveName) -> Option<Defect> {
     let is_of = |source: &str, name: &ArchiveName| {
-        // What the exchange was asked for, until there is an archive.
+        // What was captured, or the exchange was asked for, until there is an archive.
         let asked = Endpoint::of(name).map(|endpoint| endpoint.key());
         let range = asked.and_then(|asked| source.strip_prefix(&asked).map(str::to_owned));
-        source == name.key() || range.is_some_and(|range| range.starts_with("&startTime="))
+        source == name.key()
+            || Source::is_captured_key(source, name)
+            || range.is_some_and(|range| range.starts_with("&startTime="))
     };
     let stands_for = name.key();
     let Some((first, others)) = lineage.sources.split_first() else {

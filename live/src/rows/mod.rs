@@ -7,7 +7,7 @@ mod ledger;
 use std::collections::BTreeMap;
 
 use arrow_array::RecordBatch;
-use tapemill_capture::{Dataset, Span};
+use tapemill_capture::{Dataset, FILLED, Span};
 use tapemill_market::Interval;
 use tapemill_stream::{
     AggTrade, Bar, BookTicker, Event, Kind, Liquidation, Mark, MarkPrice, Snapshot, Trade,
@@ -194,7 +194,7 @@ impl Rows {
         };
         self.add_trade(symbol, trade, true, origin);
         // Under a name of its own: the stream's last row is not among them.
-        self.cover(Dataset::Trades, &format!("{stream}@filled"), mark);
+        self.cover(Dataset::Trades, &format!("{stream}{FILLED}"), mark);
         self.count += 1;
         self.bytes += 200;
     }

@@ -50,9 +50,20 @@ impl CaptureFile {
 
 const SNAPSHOT_STREAM: &str = "@snapshot";
 
+/// What follows a stream's name where its rows were asked for.
+pub const FILLED: &str = "@filled";
+
 /// The name under which a footer tells of a symbol's snapshots.
 pub fn snapshot_stream(symbol: &str) -> String {
     format!("{}{SNAPSHOT_STREAM}", symbol.to_lowercase())
+}
+
+/// The names under which a footer tells of a symbol's aggregated trades: those that came, and those that were asked for
+/// where they had not.
+pub fn trade_streams(symbol: &str) -> [String; 2] {
+    let stream = format!("{}@aggTrade", symbol.to_lowercase());
+    let filled = format!("{stream}{FILLED}");
+    [stream, filled]
 }
 
 /// The files of a dataset that were flushed on these days, in the order their rows came.
@@ -92,7 +103,8 @@ pub fn files(
     Ok(in_order(found))
 }
 
-fn coverage(lake: &Lake, path: &LakePath) -> Result<Option<Coverage>> {
+/// What a file's footer says.
+pub(crate) fn coverage(lake: &Lake, path: &LakePath) -> Result<Option<Coverage>> {
     let capture = lake.open_capture(path)?;
     let read = capture.key(COVERAGE_KEY).map(serde_json::from_str);
     read.transpose()

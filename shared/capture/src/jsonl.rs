@@ -10,7 +10,7 @@ use tapemill_lake::{Lake, LakePath, Result};
 use tapemill_market::Market;
 
 use crate::columns::{is_price, is_quantity};
-use crate::reader::{TradeRow, ids, levels};
+use crate::reader::{AggTradeRow, TradeRow, ids, levels};
 
 /// The longest line that is read: a snapshot of 5000 levels a side has 400 kB.
 const LONGEST_LINE: u64 = 16 << 20;
@@ -95,6 +95,40 @@ impl TradeLine {
             quantity: self.qty,
             is_buyer_maker: self.is_buyer_maker,
         }
+    }
+}
+
+/// A row of aggregated trades.
+#[derive(Debug, Deserialize)]
+pub(crate) struct AggTradeLine {
+    pub symbol: String,
+    trade_time: i64,
+    agg_id: i64,
+    price: f64,
+    qty: f64,
+    first_trade_id: i64,
+    last_trade_id: i64,
+    is_buyer_maker: bool,
+}
+
+impl AggTradeLine {
+    /// The row.
+    pub fn row(&self) -> AggTradeRow {
+        AggTradeRow {
+            id: self.agg_id,
+            trade_ms: self.trade_time,
+            price: self.price,
+            quantity: self.qty,
+            first_trade_id: self.first_trade_id,
+            last_trade_id: self.last_trade_id,
+            is_buyer_maker: self.is_buyer_maker,
+        }
+    }
+}
+
+impl Line for AggTradeLine {
+    fn can_be(&self) -> bool {
+        is_price(self.price) && is_quantity(self.qty)
     }
 }
 

@@ -13,13 +13,15 @@ mod coverage;
 mod dataset;
 mod files;
 mod jsonl;
+mod lines;
 mod names;
 mod reader;
 mod schema;
 
 pub use coverage::{COVERAGE_KEY, Coverage, Span};
 pub use dataset::Dataset;
-pub use files::{CaptureFile, files, snapshot_stream};
+pub use files::{CaptureFile, FILLED, files, snapshot_stream, trade_streams};
+pub use lines::{CapturedDay, Fault, Proven};
 pub use names::{Format, day_folder, format_of, jsonl_path, parquet_path};
-pub use reader::{TradeRow, Wanted, depth_rows, symbols, trade_rows};
+pub use reader::{AggTradeRow, TradeRow, Wanted, agg_trade_rows, depth_rows, symbols, trade_rows};
 pub use schema::{level_field, level_fields, schema};

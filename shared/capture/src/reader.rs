@@ -76,6 +76,25 @@ pub struct TradeRow {
     pub is_buyer_maker: bool,
 }
 
+/// One aggregated trade, with all that the archive's row of it has.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AggTradeRow {
+    /// Its id.
+    pub id: i64,
+    /// The exchange's time of the trade in milliseconds.
+    pub trade_ms: i64,
+    /// Its price.
+    pub price: f64,
+    /// Its quantity.
+    pub quantity: f64,
+    /// Id of the first trade in it.
+    pub first_trade_id: i64,
+    /// Id of the last trade in it.
+    pub last_trade_id: i64,
+    /// Whether the maker bought, so that the taker sold.
+    pub is_buyer_maker: bool,
+}
+
 const DEPTH: [&str; 11] = [
     "event_time",
     "received_time",
@@ -239,6 +258,105 @@ fn trade_batch(
             is_buyer_maker: is_buyer_maker.value(row),
         };
         take(place, &trade);
+    }
+    Ok(())
+}
+
+/// Gives the ids and times (milliseconds) of a file's aggregated trades of one symbol to `take`.
+///
+/// # Errors
+///
+/// As [`depth_rows`].
+pub(crate) fn agg_trade_ids(
+    lake: &Lake,
+    file: &CaptureFile,
+    symbol: &Symbol,
+    take: &mut dyn FnMut(i64, i64),
+) -> Result<()> {
+    if file.format == Format::Jsonl {
+        return agg_trade_rows(lake, file, symbol, &mut |row| take(row.id, row.trade_ms));
+    }
+    let columns = ["trade_time", "symbol", "agg_id"];
+    for batch in lake.open_capture(&file.path)?.batches(&columns)? {
+        let batch = batch?;
+        let columns = Columns(&batch);
+        let read = || {
+            let times = columns.whole("trade_time")?;
+            Ok((times, columns.text("symbol")?, columns.whole("agg_id")?))
+        };
+        let (times, symbols, ids) =
+            read().map_err(|problem: String| lake.damaged(&file.path, &problem))?;
+        for row in 0..times.len() {
+            if symbols.value(row) == symbol.as_str() {
+                take(ids[row], times[row]);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Gives a file's aggregated trades of one symbol to `take`, in the file's order.
+///
+/// # Errors
+///
+/// As [`depth_rows`].
+pub fn agg_trade_rows(
+    lake: &Lake,
+    file: &CaptureFile,
+    symbol: &Symbol,
+    take: &mut dyn FnMut(&AggTradeRow),
+) -> Result<()> {
+    if file.format == Format::Jsonl {
+        let read = jsonl::each_line::<jsonl::AggTradeLine>(lake, &file.path, &mut |line| {
+            if line.symbol == symbol.as_str() {
+                take(&line.row());
+            }
+            ControlFlow::Continue(())
+        });
+        return read.map(|_| ());
+    }
+    let columns = [
+        "trade_time",
+        "symbol",
+        "agg_id",
+        "price",
+        "qty",
+        "first_trade_id",
+        "last_trade_id",
+        "is_buyer_maker",
+    ];
+    for batch in lake.open_capture(&file.path)?.batches(&columns)? {
+        let batch = batch?;
+        agg_trade_batch(&Columns(&batch), symbol, take)
+            .map_err(|problem| lake.damaged(&file.path, &problem))?;
+    }
+    Ok(())
+}
+
+fn agg_trade_batch(
+    columns: &Columns<'_>,
+    symbol: &Symbol,
+    take: &mut dyn FnMut(&AggTradeRow),
+) -> Result<(), String> {
+    let trade_time = columns.whole("trade_time")?;
+    let symbols = columns.text("symbol")?;
+    let ids = columns.whole("agg_id")?;
+    let (prices, quantities) = (columns.numbers("price")?, columns.numbers("qty")?);
+    let first = columns.whole("first_trade_id")?;
+    let last = columns.whole("last_trade_id")?;
+    let is_buyer_maker = columns.flags("is_buyer_maker")?;
+    for row in 0..trade_time.len() {
+        if symbols.value(row) == symbol.as_str() {
+            take(&AggTradeRow {
+                id: ids[row],
+                trade_ms: trade_time[row],
+                price: prices[row],
+                quantity: quantities[row],
+                first_trade_id: first[row],
+                last_trade_id: last[row],
+                is_buyer_maker: is_buyer_maker.value(row),
+            });
+        }
     }
     Ok(())
 }

@@ -6,8 +6,7 @@
 //! * Times ending in `_time` are the exchange's milliseconds, but `received_time` is when the row came by the local
 //!   clock, in UTC; `received_ns` is the same in nanoseconds since the epoch.
 //! * `connection` numbers the session's connections; rows that were fetched have none.
-//! * `extra` is JSON: fields of the frame that no column holds, and numbers with more than 15 digits as they were
-//!   written. Mostly null.
+//! * `extra` is JSON: fields of the frame that no column holds. Mostly null.
 //! * Levels are `{price, qty}` from the best on; a quantity of 0 removes the level.
 //!
 //! | dataset | columns before `received_ns, connection, extra`; `?` may be null |

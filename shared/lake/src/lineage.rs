@@ -5,6 +5,7 @@ use std::path::Path;
 use parquet::file::metadata::{KeyValue, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tapemill_market::ArchiveName;
 
 use crate::content_reader::OpenFile;
 use crate::error::{LakeError, Result};
@@ -29,7 +30,8 @@ const LARGEST_FOOTER: u64 = 64 << 20;
 /// One archive, or part of one, that went into a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
-    /// The archive's own path without the host; for a REST part its endpoint and range.
+    /// The archive's own path without the host; for a REST part its endpoint and range behind `rest/`; for captured trades
+    /// the task's id behind `live/`, and the range where they are not the whole day's.
     pub key: String,
     /// The size of the archive.
     pub bytes: u64,
@@ -37,6 +39,33 @@ pub struct Source {
     pub sha256: String,
     /// The rows read from it.
     pub rows: u64,
+}
+
+/// What the keys of captured trades begin with.
+const CAPTURED: &str = "live/";
+
+impl Source {
+    /// Whether it is none of the archive, so that it gives way when there is one: asked of the exchange, or captured.
+    pub fn gives_way(&self) -> bool {
+        self.key.starts_with("rest/") || self.is_captured()
+    }
+
+    /// Whether its rows were captured by a collector.
+    pub fn is_captured(&self) -> bool {
+        self.key.starts_with(CAPTURED)
+    }
+
+    /// What the key of captured trades begins with; it ends there where they are those of the whole period, else a range
+    /// follows behind `?`.
+    pub fn captured_key(name: &ArchiveName) -> String {
+        format!("{CAPTURED}{}", name.task_id())
+    }
+
+    /// Whether a key is that of captured trades of a period.
+    pub fn is_captured_key(key: &str, name: &ArchiveName) -> bool {
+        let range = key.strip_prefix(&Self::captured_key(name));
+        range.is_some_and(|range| range.is_empty() || range.starts_with('?'))
+    }
 }
 
 /// What the caller puts into the footer. No clock, host, local path or worker name may be in it.

@@ -14,7 +14,7 @@ use tapemill_market::Version;
 /// word of its own it would cost a task another 32 bytes of Redis's memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// What was found about the archive: `ok`, `stale_sidecar`, `no_sidecar`.
+    /// What was found about the archive: `ok`, `stale_sidecar`, `no_sidecar`; of rows of none `rest`, `live`.
     pub verdict: String,
     /// The size of the archive.
     pub bytes: u64,

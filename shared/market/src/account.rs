@@ -107,6 +107,42 @@ impl Account {
         }
     }
 
+    /// Its rows earlier than a time.
+    pub fn before(&self, time_us: i64) -> Account {
+        match self {
+            Self::Minutes(rows) => {
+                let before = rows.iter().filter(|row| row.minute_us < time_us);
+                Self::Minutes(before.copied().collect())
+            }
+            Self::Klines(rows) => {
+                let before = rows.iter().filter(|row| row.open_time_us < time_us);
+                Self::Klines(before.copied().collect())
+            }
+        }
+    }
+
+    /// The same as told by the millisecond: the archive has microseconds of spot, where the exchange's streams and REST
+    /// interface have none.
+    pub fn by_milliseconds(mut self) -> Account {
+        if let Self::Minutes(rows) = &mut self {
+            for row in rows {
+                for time_us in [&mut row.first_ts_us, &mut row.last_ts_us] {
+                    *time_us -= time_us.rem_euclid(1000);
+                }
+            }
+        }
+        self
+    }
+
+    /// The trades that its minutes of these times have more of than the other's: at least so many are in this one only.
+    pub fn trades_beyond(&self, other: &Account, times: &[i64]) -> u64 {
+        let beyond = times.iter().map(|time| {
+            let more = self.trades_at(*time) - other.trades_at(*time);
+            u64::try_from(more).unwrap_or_default()
+        });
+        beyond.sum()
+    }
+
     /// Puts the rows of a period in the place of its own; rows of another table change nothing.
     pub fn replace(&mut self, period: Period, with: Account) {
         let range = period.start_us()..period.end_us();
@@ -179,17 +215,21 @@ impl Account {
 
     /// Whether, where the two differ, this one has a row that the other lacks, or one of more trades.
     fn covers(&self, other: &Account, differing: &[i64]) -> bool {
-        let trades = |account: &Account, time_us: i64| match account {
+        differing
+            .iter()
+            .all(|time| self.trades_at(*time) > other.trades_at(*time))
+    }
+
+    /// The trades of one of its rows, 0 where it has none of that time.
+    fn trades_at(&self, time_us: i64) -> i64 {
+        match self {
             Self::Minutes(rows) => {
                 let at = rows.binary_search_by_key(&time_us, |row| row.minute_us);
                 at.map_or(0, |at| rows[at].trade_count)
             }
             // Candles of one time are no more than each other.
-            Self::Klines(_) => i64::from(account.has(time_us)),
-        };
-        differing
-            .iter()
-            .all(|time| trades(self, *time) > trades(other, *time))
+            Self::Klines(_) => i64::from(self.has(time_us)),
+        }
     }
 
     /// Candles that cannot be.
@@ -391,6 +431,34 @@ mod tests {
         assert_eq!(keeps(&two, &impossible), Kept::Month);
         let other = bars(&[(0, 1.0), (1, 2.0)]);
         assert_eq!(keeps(&other, &two), Kept::Month);
+    }
+
+    #[test]
+    fn trades_that_only_one_has_are_counted_where_the_two_differ() {
+        let (one, other) = (
+            minutes(&[(0, 5), (1, 2), (3, 4)]),
+            minutes(&[(0, 5), (1, 3), (2, 7)]),
+        );
+        let differing = one.differing(&other);
+
+        assert_eq!(differing, [MINUTE_US, 2 * MINUTE_US, 3 * MINUTE_US]);
+        assert_eq!(one.trades_beyond(&other, &differing), 4);
+        assert_eq!(other.trades_beyond(&one, &differing), 8);
+        assert_eq!(one.before(3 * MINUTE_US), minutes(&[(0, 5), (1, 2)]));
+    }
+
+    #[test]
+    fn microseconds_are_left_out_of_times_of_trades_alone() {
+        let told = |first_ts_us, last_ts_us| {
+            Account::Minutes(vec![Minute {
+                minute_us: MINUTE_US,
+                first_ts_us,
+                last_ts_us,
+                ..Minute::default()
+            }])
+        };
+        let by_milliseconds = told(MINUTE_US + 1999, MINUTE_US + 5001).by_milliseconds();
+        assert_eq!(by_milliseconds, told(MINUTE_US + 1000, MINUTE_US + 5000));
     }
 
     #[test]

@@ -35,13 +35,15 @@ pub struct Unarchived {
 
 /// Whose periods are looked for, and when.
 #[derive(Debug, Clone, Copy)]
-pub struct Now {
+pub struct Now<'a> {
     /// The market.
     pub market: Market,
     /// The kind of data.
     pub data: Data,
     /// The time, in microseconds.
     pub now_us: i64,
+    /// Days whose trades a collector may have, however long ago they were.
+    pub captured: &'a BTreeSet<Date>,
 }
 
 /// The periods without an archive, newest first; none for kinds that only the archive has.
@@ -51,7 +53,7 @@ pub fn unarchived(
     listed: &Listed,
     chosen: &Chosen,
     range: &DateRange,
-    now: Now,
+    now: Now<'_>,
     alone: bool,
 ) -> Vec<Unarchived> {
     let Some(kind) = Kind::of(now) else {
@@ -70,6 +72,8 @@ pub fn unarchived(
         Some(reach) => before(today, reach),
         None => Date::MIN,
     };
+    let is_captured = |day: &Date| now.data == Data::AggTrades && now.captured.contains(day);
+    let is_to_be_had = |day: &Date| *day >= earliest || is_captured(day);
     if alone {
         let first = range.first.unwrap_or(today).max(earliest);
         days.extend(span(first, last_asked));
@@ -81,7 +85,7 @@ pub fn unarchived(
         };
         let is_alive = |first: &Date| *first > before(today, LONGEST_TAIL_DAYS);
         if let Some(first) = first.filter(is_alive) {
-            days.extend(span(first.max(earliest), last_asked));
+            days.extend(span(first, last_asked).filter(is_to_be_had));
         }
         if let (Some(head), Some(oldest)) = (&kind.head, archived.first())
             && oldest.first_day() <= head.archives_by
@@ -89,11 +93,7 @@ pub fn unarchived(
             let end = before(oldest.first_day(), 1).min(last_asked);
             days.extend(span(head.from.max(earliest), end));
         }
-        days.extend(
-            holes(&chosen.holes)
-                .into_iter()
-                .filter(|day| *day >= earliest),
-        );
+        days.extend(holes(&chosen.holes).into_iter().filter(is_to_be_had));
     }
     let periods: BTreeSet<Period> = days
         .into_iter()
@@ -142,7 +142,7 @@ enum Step {
 }
 
 impl Kind {
-    fn of(now: Now) -> Option<Self> {
+    fn of(now: Now<'_>) -> Option<Self> {
         let (step, by_months, reach_days) = match now.data {
             Data::Klines(Bars::MarkPrice | Bars::IndexPrice | Bars::PremiumIndex, _)
                 if now.market == Market::Spot =>
@@ -262,15 +262,29 @@ mod tests {
         end: Option<&str>,
         alone: bool,
     ) -> Vec<String> {
+        asked_beside(&[], data, market, periods, (start, end), alone)
+    }
+
+    /// The same where the trades of some days were captured.
+    fn asked_beside(
+        captured: &[&str],
+        data: &str,
+        market: Market,
+        periods: &[&str],
+        (start, end): (Option<&str>, Option<&str>),
+        alone: bool,
+    ) -> Vec<String> {
         let now_us = period("2024-06-15").start_us() + 10 * HOUR_US + 30 * MINUTE_US + 1_000_000;
         let today = date_of(now_us);
         let range = DateRange::parse(start, end, None, today).unwrap();
         let listed = listed(periods);
         let chosen = choose(&listed, &range, before(today, 1));
+        let captured = captured.iter().map(|day| period(day).first_day()).collect();
         let now = Now {
             market,
             data: data.parse().unwrap(),
             now_us,
+            captured: &captured,
         };
         let found = unarchived(&listed, &chosen, &range, now, alone);
         found
@@ -280,6 +294,23 @@ mod tests {
                 format!("{} {by}", wanted.period)
             })
             .collect()
+    }
+
+    #[test]
+    fn trades_that_were_captured_are_to_be_had_however_long_ago() {
+        let captured = ["2024-06-05", "2024-06-10"];
+        let all = |data| {
+            let (periods, range) = (["2024-05", "2024-06-08"], (Some("2024-05"), None));
+            asked_beside(&captured, data, Market::Um, &periods, range, false)
+        };
+        let of_exchange = ["2024-06-15 629", "2024-06-14 1440", "2024-06-13 1440"];
+
+        let trades = all("aggTrades");
+
+        assert_eq!(trades[..3], of_exchange);
+        // Behind the last archive, and in a hole before it.
+        assert_eq!(trades[3..], ["2024-06-10 1440", "2024-06-05 1440"]);
+        assert_eq!(all("aggTrades:raw"), of_exchange);
     }
 
     #[test]

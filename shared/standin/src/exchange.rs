@@ -163,6 +163,11 @@ impl Exchange {
         self.state.refuse_next(status, retry_after);
     }
 
+    /// A trade by its id and time, as an object of the exchange's: of `spot` with one field more.
+    pub fn trade(symbol: &str, id: i64, at_ms: i64, spot: bool) -> Value {
+        rows::trade(symbol, id, at_ms, spot)
+    }
+
     /// The candle that opens at a time, as an array of the exchange's: what was asked for can be held against it.
     pub fn bar(kind: &str, symbol: &str, open_ms: i64, length_ms: i64) -> Value {
         rows::bar(kind, symbol, open_ms, length_ms)

@@ -121,7 +121,8 @@ pub(super) fn bar(kind: &str, symbol: &str, open_ms: i64, length_ms: i64) -> Val
     ])
 }
 
-fn trade(symbol: &str, id: i64, at_ms: i64, spot: bool) -> Value {
+/// A trade by its id and time.
+pub(super) fn trade(symbol: &str, id: i64, at_ms: i64, spot: bool) -> Value {
     let seed = mixed(symbol, id);
     let mut trade = json!({
         "a": id,
