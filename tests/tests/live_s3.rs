@@ -41,8 +41,9 @@ struct Story {
 
 impl Story {
     /// `None` where there are no recordings.
-    fn begin(file: &str, more: &[&str]) -> Option<Self> {
-        let tape = Tape::read(real_data()?.join("recordings").join(file));
+    fn begin(more: &[&str]) -> Option<Self> {
+        let file = "recordings/hftbacktest-usdm/btcusdt_20240718.gz";
+        let tape = Tape::read(real_data()?.join(file));
         let tape = tape.expect("it is a recording");
         let mut options = StreamOptions::new(tape.market);
         options.speed = Speed::Times(20.0);
@@ -100,7 +101,7 @@ fn plain(path: &Path) -> String {
 
 #[test]
 fn captures_and_books_in_a_bucket_are_those_of_a_folder() {
-    let Some(story) = Story::begin("hftbacktest-usdm/btcusdt_20240718.gz", &[]) else {
+    let Some(story) = Story::begin(&[]) else {
         return;
     };
     story.store.stop();
@@ -144,7 +145,7 @@ fn captures_and_books_in_a_bucket_are_those_of_a_folder() {
 #[test]
 fn sockets_wait_for_a_store_that_is_too_slow_and_nothing_is_lost() {
     let more = ["--max-buffer", "300KB"];
-    let Some(story) = Story::begin("hftbacktest-usdm/ethusdt_20240718.gz", &more) else {
+    let Some(story) = Story::begin(&more) else {
         return;
     };
     story.store.stop();
