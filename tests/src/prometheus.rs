@@ -6,13 +6,17 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tapemill_test_servers::{Port, Process, until};
 use tempfile::TempDir;
 
 use crate::{Asked, Watched};
+
+/// What Prometheus has to scrape and to work out after the last event.
+const SEEN_WITHIN: Duration = Duration::from_secs(20);
 
 /// Longer than any answer takes.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -144,6 +148,20 @@ impl Prometheus {
         let series = self.range(expr, since);
         let mut samples = series.iter().flat_map(|series| &series.samples);
         samples.any(|sample| *sample != 0.0)
+    }
+
+    /// Waits until each of these was once something else than zero since then.
+    #[track_caller]
+    pub fn answers_all(&self, mut unanswered: Vec<Asked>, since: SystemTime) {
+        let began = Instant::now();
+        while !unanswered.is_empty() && began.elapsed() < SEEN_WITHIN {
+            unanswered.retain(|asked| !self.showed(&asked.expr, since));
+            thread::sleep(Duration::from_millis(100));
+        }
+        assert!(
+            unanswered.is_empty(),
+            "always nothing, or zero: {unanswered:#?}"
+        );
     }
 
     /// What the rules record, and how many alerts there are; all rules have to be in good health.
